@@ -1,0 +1,161 @@
+//! `[eval]`: when to look at data that is not trained on.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    check::{Invalid, within},
+    train::{MAX_BATCH, MAX_STEPS},
+};
+
+/// The `[eval]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "RawEval", into = "RawEval")]
+pub struct EvalTable {
+    every: u64,
+    batch_size: Option<usize>,
+    max_batches: Option<usize>,
+    metric: Metric,
+    early_stopping: Option<u32>,
+}
+
+impl Default for EvalTable {
+    fn default() -> Self {
+        let RawEval {
+            every,
+            batch_size,
+            max_batches,
+            metric,
+            early_stopping,
+        } = RawEval::default();
+        Self {
+            every,
+            batch_size,
+            max_batches,
+            metric,
+            early_stopping,
+        }
+    }
+}
+
+impl EvalTable {
+    /// Steps from one evaluation to the next; there is always one after the last step.
+    pub fn every(&self) -> u64 {
+        self.every
+    }
+
+    /// Sequences of one batch; `None` for as many as in training.
+    pub fn batch_size(&self) -> Option<usize> {
+        self.batch_size
+    }
+
+    /// Batches of an evaluation during training; `None` for the whole part. The last
+    /// evaluation always reads the whole part.
+    pub fn max_batches(&self) -> Option<usize> {
+        self.max_batches
+    }
+
+    /// What "best" means when the best model is kept.
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// Evaluations without improvement after which training stops; `None` for never.
+    pub fn early_stopping(&self) -> Option<u32> {
+        self.early_stopping
+    }
+}
+
+/// What is compared to find the best model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Metric {
+    /// Mean loss, the lower the better.
+    #[default]
+    Loss,
+    /// Share of right answers, the higher the better; for classifiers.
+    Accuracy,
+}
+
+/// When to look at data that is not trained on.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "EvalTable")]
+struct RawEval {
+    /// Steps from one evaluation to the next; there is always one after the last step.
+    every: u64,
+    /// Sequences of one batch; as many as in training if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch_size: Option<usize>,
+    /// Batches of an evaluation during training; the whole part if absent. The last
+    /// evaluation always reads the whole part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_batches: Option<usize>,
+    /// What "best" means when the best model is kept.
+    metric: Metric,
+    /// Evaluations without improvement after which training stops; never if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    early_stopping: Option<u32>,
+}
+
+impl Default for RawEval {
+    fn default() -> Self {
+        Self {
+            every: 250,
+            batch_size: None,
+            max_batches: None,
+            metric: Metric::Loss,
+            early_stopping: None,
+        }
+    }
+}
+
+impl TryFrom<RawEval> for EvalTable {
+    type Error = Invalid;
+
+    fn try_from(raw: RawEval) -> Result<Self, Invalid> {
+        let RawEval {
+            every,
+            batch_size,
+            max_batches,
+            metric,
+            early_stopping,
+        } = raw;
+        within("every", every, 1..=MAX_STEPS)?;
+        if let Some(batch_size) = batch_size {
+            within("batch_size", batch_size, 1..=MAX_BATCH)?;
+        }
+        if let Some(max_batches) = max_batches {
+            within("max_batches", max_batches, 1..=1_000_000)?;
+        }
+        if let Some(patience) = early_stopping {
+            within("early_stopping", patience, 1..=1_000_000)?;
+        }
+        Ok(Self {
+            every,
+            batch_size,
+            max_batches,
+            metric,
+            early_stopping,
+        })
+    }
+}
+
+impl From<EvalTable> for RawEval {
+    fn from(table: EvalTable) -> Self {
+        let EvalTable {
+            every,
+            batch_size,
+            max_batches,
+            metric,
+            early_stopping,
+        } = table;
+        Self {
+            every,
+            batch_size,
+            max_batches,
+            metric,
+            early_stopping,
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The configuration of a run: TOML text in, types that are valid by construction out.
+//!
+//! A [`Document`] is the text of a file with the `--set` overrides merged in; it
+//! knows where each key was written, so that whatever a table refuses is answered
+//! with one line, `FILE:LINE:COL: what; remedy`.
+
+mod check;
+mod checkpoint;
+mod depth;
+mod document;
+mod error;
+mod eval;
+mod locate;
+mod optimizer;
+mod overrides;
+mod read;
+mod run;
+mod train;
+mod wording;
+
+pub use checkpoint::CheckpointTable;
+pub use document::Document;
+pub use error::{ConfigError, Place};
+pub use eval::{EvalTable, Metric};
+pub use optimizer::Optimizer;
+pub use run::{Device, Precision, RunTable};
+pub use train::{Length, Schedule, Shape, TrainTable};
