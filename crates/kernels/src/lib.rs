@@ -1,1 +1,24 @@
-//! kernels
+//! Differentiable fused operations on Candle tensors, with gradients of their own.
+//!
+//! Candle's tape stays the autograd engine; what is recorded on it are few, fat
+//! nodes. Every operation takes `f32`, for speed, and `f64`, in which its
+//! gradient is checked against central differences.
+//!
+//! The bits of every result are the same for any number of threads.
+
+mod activation;
+mod gemm;
+mod grads;
+mod linear;
+mod parallel;
+pub mod rng;
+mod simd;
+mod spans;
+mod storage;
+mod tape;
+
+pub use activation::Activation;
+pub use grads::FlatGrads;
+pub use linear::{linear, linear_concat};
+pub use simd::{Real, instruction_set};
+pub use spans::Spans;

@@ -1,0 +1,80 @@
+//! Pointwise non-linearities and their derivatives, on vectors.
+
+use crate::simd::Lanes;
+
+/// √(2/π)
+const SQRT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
+/// 1/√(2π)
+const DENSITY_AT_0: f64 = 0.398_942_280_401_432_7;
+const CUBIC: f64 = 0.044_715;
+
+/// A pointwise non-linearity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Activation {
+    /// `x/2 (1 + tanh(√(2/π) (x + 0.044715 x³)))`, the approximation that GPT-2
+    /// uses; Hendrycks & Gimpel 2016, §2 <https://arxiv.org/abs/1606.08415>
+    GeluTanh,
+    /// `x/2 (1 + erf(x/√2))`; Hendrycks & Gimpel 2016, §2
+    GeluErf,
+    /// `x / (1 + e⁻ˣ)`; Elfwing et al. 2017 <https://arxiv.org/abs/1702.03118>
+    Silu,
+    /// `max(x, 0)`
+    Relu,
+}
+
+impl Activation {
+    /// `f(x)`
+    #[inline(always)]
+    pub(crate) fn apply<L: Lanes>(self, lanes: L, x: L::V) -> L::V {
+        match self {
+            Self::GeluTanh => lanes.mul(x, lanes.sigmoid(gelu_argument(lanes, x))),
+            Self::GeluErf => lanes.mul(x, normal_cdf(lanes, x)),
+            Self::Silu => lanes.mul(x, lanes.sigmoid(x)),
+            Self::Relu => lanes.max(x, lanes.zero()),
+        }
+    }
+
+    /// `f'(x)`
+    #[inline(always)]
+    pub(crate) fn derivative<L: Lanes>(self, lanes: L, x: L::V) -> L::V {
+        match self {
+            Self::GeluTanh => {
+                let inner = lanes.mul(x, x);
+                let inner = lanes.mul_add(inner, lanes.constant(3.0 * CUBIC), lanes.constant(1.0));
+                let slope = lanes.mul(inner, lanes.constant(2.0 * SQRT_2_OVER_PI));
+                gated_derivative(lanes, x, lanes.sigmoid(gelu_argument(lanes, x)), slope)
+            }
+            Self::GeluErf => {
+                let squared = lanes.mul(x, lanes.mul(x, lanes.constant(-0.5)));
+                let density = lanes.mul(lanes.exp(squared), lanes.constant(DENSITY_AT_0));
+                lanes.mul_add(x, density, normal_cdf(lanes, x))
+            }
+            Self::Silu => gated_derivative(lanes, x, lanes.sigmoid(x), lanes.constant(1.0)),
+            Self::Relu => lanes.select_lt(lanes.zero(), x, lanes.constant(1.0), lanes.zero()),
+        }
+    }
+}
+
+/// `2 √(2/π) (x + 0.044715 x³)`: as `(1 + tanh u)/2 = σ(2u)`, GELU is `x σ` of it.
+#[inline(always)]
+fn gelu_argument<L: Lanes>(lanes: L, x: L::V) -> L::V {
+    let squared = lanes.mul(x, x);
+    let inner = lanes.mul_add(squared, lanes.constant(CUBIC), lanes.constant(1.0));
+    lanes.mul(lanes.mul(inner, x), lanes.constant(2.0 * SQRT_2_OVER_PI))
+}
+
+/// Derivative of `x σ(u(x))`: `σ + x σ (1 - σ) u'`.
+#[inline(always)]
+fn gated_derivative<L: Lanes>(lanes: L, x: L::V, sigma: L::V, slope: L::V) -> L::V {
+    let rest = lanes.sub(lanes.constant(1.0), sigma);
+    let inner = lanes.mul(lanes.mul(x, slope), rest);
+    lanes.mul_add(sigma, inner, sigma)
+}
+
+/// `(1 + erf(x/√2)) / 2`
+#[inline(always)]
+fn normal_cdf<L: Lanes>(lanes: L, x: L::V) -> L::V {
+    let erf = lanes.erf(lanes.mul(x, lanes.constant(std::f64::consts::FRAC_1_SQRT_2)));
+    lanes.mul_add(erf, lanes.constant(0.5), lanes.constant(0.5))
+}

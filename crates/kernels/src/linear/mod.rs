@@ -1,0 +1,237 @@
+//! `act(x Wᵀ + b) + residual`: one node, gradients of all four.
+
+mod cpu;
+
+use candle_core::{Result, Tensor, bail};
+
+use crate::storage::{same_dtype, values, with_real};
+use crate::tape::{Backward, Node, record, tracked};
+use crate::{Activation, Real};
+
+/// Affine map with an optional activation and an optional residual.
+///
+/// Computes `y = f(x Wᵀ + b) + residual`.
+///
+/// # Shapes
+///
+/// - `x`: `[n, in]`, contiguous
+/// - `w`: `[out, in]`, `bias`: `[out]`
+/// - `residual`: `[n, out]`
+/// - returns: `[n, out]`
+///
+/// # Errors
+///
+/// Fails if shapes or types disagree.
+pub fn linear(
+    x: &Tensor,
+    w: &Tensor,
+    bias: Option<&Tensor>,
+    activation: Option<Activation>,
+    residual: Option<&Tensor>,
+) -> Result<Tensor> {
+    forward(x, &[(w, bias)], activation, residual)
+}
+
+/// Several affine maps of the same input, their results side by side.
+///
+/// Computes `y = [x W₀ᵀ + b₀ | x W₁ᵀ + b₁ | …]`: queries, keys and values of
+/// attention keep weights of their own and share one result.
+///
+/// # Shapes
+///
+/// - `x`: `[n, in]`, contiguous
+/// - each `w`: `[outᵢ, in]`, `bias`: `[outᵢ]`
+/// - returns: `[n, Σ outᵢ]`
+///
+/// # Errors
+///
+/// Fails if shapes or types disagree, or if there is no map.
+pub fn linear_concat(x: &Tensor, maps: &[(&Tensor, Option<&Tensor>)]) -> Result<Tensor> {
+    forward(x, maps, None, None)
+}
+
+fn forward(
+    x: &Tensor,
+    maps: &[(&Tensor, Option<&Tensor>)],
+    activation: Option<Activation>,
+    residual: Option<&Tensor>,
+) -> Result<Tensor> {
+    let (n, d_in) = x.dims2()?;
+    let mut columns = 0;
+    let mut widths = Vec::with_capacity(maps.len());
+    for (w, bias) in maps {
+        let (out, w_in) = w.dims2()?;
+        if w_in != d_in {
+            bail!("linear: x is {n}×{d_in}, the weight reads {w_in} columns");
+        }
+        if let Some(bias) = bias
+            && bias.dims() != [out]
+        {
+            bail!("linear: {out} outputs, bias of shape {:?}", bias.shape());
+        }
+        widths.push(out);
+        columns += out;
+    }
+    if maps.is_empty() {
+        bail!("linear: no weight given");
+    }
+    if let Some(residual) = residual
+        && residual.dims() != [n, columns]
+    {
+        bail!(
+            "linear: result is {n}×{columns}, residual of shape {:?}",
+            residual.shape()
+        );
+    }
+    let weights = maps.iter().map(|(w, _)| *w);
+    let biases = maps.iter().filter_map(|(_, b)| *b);
+    let args: Vec<&Tensor> = std::iter::once(x)
+        .chain(weights)
+        .chain(biases)
+        .chain(residual)
+        .collect();
+    same_dtype(x, args.iter().copied())?;
+
+    with_real!(x, T => {
+        let sizes = Sizes { n, d_in, widths };
+        let bias = joined_bias::<T>(maps, &sizes)?;
+        let mut y = cpu::start::<T>(n, columns, &bias, residual.filter(|_| activation.is_none()))?;
+        let x_values = values::<T>(x)?;
+        let mut first = 0;
+        for ((w, _), &out) in maps.iter().zip(&sizes.widths) {
+            cpu::product(&sizes, &x_values, &values(w)?, &mut y[first..], out);
+            first += out;
+        }
+        let before = match activation {
+            None => Vec::new(),
+            Some(f) => {
+                let keep = tracked(args.iter().copied());
+                let residual = residual.map(values).transpose()?;
+                cpu::activate(f, &mut y, columns, residual.as_deref(), keep)
+            }
+        };
+        let node = LinearNode {
+            sizes,
+            has_bias: maps.iter().map(|(_, b)| b.is_some()).collect(),
+            activation,
+            before,
+            has_residual: residual.is_some(),
+        };
+        record(node, &args, y, (n, columns))
+    })
+}
+
+/// The biases side by side, zero where a map has none; empty if none has one.
+fn joined_bias<T: Real>(maps: &[(&Tensor, Option<&Tensor>)], sizes: &Sizes) -> Result<Vec<T>> {
+    let mut joined = Vec::new();
+    if maps.iter().any(|(_, b)| b.is_some()) {
+        for ((_, bias), &out) in maps.iter().zip(&sizes.widths) {
+            match bias {
+                Some(bias) => joined.extend_from_slice(&values(bias)?),
+                None => joined.resize(joined.len() + out, T::zero()),
+            }
+        }
+    }
+    Ok(joined)
+}
+
+/// Rows, input columns, and output columns of each map.
+#[derive(Debug, Clone)]
+struct Sizes {
+    n: usize,
+    d_in: usize,
+    widths: Vec<usize>,
+}
+
+impl Sizes {
+    fn columns(&self) -> usize {
+        self.widths.iter().sum()
+    }
+}
+
+/// Arguments: `x`, the weights, those biases that there are, `residual`.
+struct LinearNode<T> {
+    sizes: Sizes,
+    has_bias: Vec<bool>,
+    activation: Option<Activation>,
+    /// What the activation was applied to; empty without one.
+    before: Vec<T>,
+    has_residual: bool,
+}
+
+impl<T: Real> Node for LinearNode<T> {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    /// With `g = dy ⊙ f'`: `dx = g W`, `dW = gᵀ x`, `db = Σ g`, `dr = dy`.
+    fn backward(&self, pass: &Backward<'_>) -> Result<Vec<Option<Tensor>>> {
+        let Sizes { n, d_in, widths } = &self.sizes;
+        let (n, columns, maps) = (*n, self.sizes.columns(), widths.len());
+        let dy = values::<T>(pass.grad)?;
+        let biased = self.has_bias.iter().any(|&b| b);
+        let mut bias_sums = vec![T::zero(); if biased { columns } else { 0 }];
+        let scaled = match self.activation {
+            None => {
+                cpu::column_sums(&dy, columns, &mut bias_sums);
+                None
+            }
+            Some(f) => Some(cpu::activate_backward(
+                f,
+                &self.before,
+                &dy,
+                columns,
+                &mut bias_sums,
+            )),
+        };
+        let g: &[T] = scaled.as_deref().unwrap_or(&dy);
+        let x = values::<T>(&pass.args[0])?;
+
+        let mut grads = Vec::with_capacity(pass.args.len());
+        grads.push(pass.deliver(0, |dx: &mut [T], accumulate| {
+            let mut first = 0;
+            for (i, &out) in widths.iter().enumerate() {
+                let w = values::<T>(&pass.args[1 + i])?;
+                cpu::input_grad(
+                    n,
+                    *d_in,
+                    out,
+                    &g[first..],
+                    columns,
+                    &w,
+                    dx,
+                    accumulate || i > 0,
+                );
+                first += out;
+            }
+            Ok(())
+        })?);
+        let mut first = 0;
+        for (i, &out) in widths.iter().enumerate() {
+            grads.push(pass.deliver(1 + i, |dw: &mut [T], accumulate| {
+                cpu::weight_grad(n, *d_in, out, &g[first..], columns, &x, dw, accumulate);
+                Ok(())
+            })?);
+            first += out;
+        }
+        let mut first = 0;
+        for (&has_bias, &out) in self.has_bias.iter().zip(widths) {
+            if has_bias {
+                grads.push(pass.deliver(grads.len(), |db: &mut [T], accumulate| {
+                    cpu::write(&bias_sums[first..first + out], db, accumulate);
+                    Ok(())
+                })?);
+            }
+            first += out;
+        }
+        debug_assert_eq!(
+            grads.len(),
+            1 + maps + self.has_bias.iter().filter(|&&b| b).count()
+        );
+        if self.has_residual {
+            let wanted = pass.wanted[grads.len()];
+            grads.push(wanted.then(|| pass.grad.clone()));
+        }
+        Ok(grads)
+    }
+}

@@ -1,0 +1,59 @@
+//! Work on the rows of a matrix, split over the threads of the current pool.
+//!
+//! Pieces depend on the shape alone, never on the number of threads, and sums
+//! over pieces run in index order: so do the bits.
+
+use rayon::prelude::*;
+
+use crate::Real;
+
+/// Elements a piece should have, so that its work outweighs handing it over.
+const GRAIN: usize = 1 << 14;
+
+/// Rows of width `width` that one piece holds.
+pub(crate) fn rows_a_piece(width: usize) -> usize {
+    (GRAIN / width.max(1)).max(1)
+}
+
+/// Calls `work(first_row, rows)` on consecutive pieces of `y`, whose rows are
+/// `width` wide.
+pub(crate) fn rows_mut<T: Real>(y: &mut [T], width: usize, work: impl Fn(usize, &mut [T]) + Sync) {
+    if y.is_empty() || width == 0 {
+        return;
+    }
+    let rows = rows_a_piece(width);
+    if y.len() <= rows * width {
+        work(0, y);
+        return;
+    }
+    y.par_chunks_mut(rows * width)
+        .enumerate()
+        .for_each(|(piece, y)| work(piece * rows, y));
+}
+
+/// As [`rows_mut`]; each piece also adds to its own row of `sums` numbers. The
+/// rows are then added up in order, into `total`.
+pub(crate) fn rows_mut_with_sums<T: Real>(
+    y: &mut [T],
+    width: usize,
+    total: &mut [T],
+    work: impl Fn(usize, &mut [T], &mut [T]) + Sync,
+) {
+    if y.is_empty() || width == 0 {
+        return;
+    }
+    let rows = rows_a_piece(width);
+    let sums = total.len();
+    let pieces = y.len().div_ceil(rows * width);
+    let mut partial = vec![T::zero(); pieces * sums];
+    y.par_chunks_mut(rows * width)
+        .zip(partial.par_chunks_mut(sums.max(1)))
+        .enumerate()
+        .for_each(|(piece, (y, sums))| work(piece * rows, y, sums));
+    for sums in partial.chunks_exact(sums.max(1)) {
+        total
+            .iter_mut()
+            .zip(sums)
+            .for_each(|(total, &s)| *total += s);
+    }
+}

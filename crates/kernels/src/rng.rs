@@ -1,0 +1,158 @@
+//! Random numbers by counter: every draw is a pure function of its key and index.
+//!
+//! No generator has state, so none can be forgotten in a checkpoint, and neither
+//! threads nor the order of work can change a draw. The function is Philox4x32-10
+//! (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", §4.3).
+
+/// Names one stream of draws.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Seed of the run.
+    pub seed: u64,
+    /// What the draws are for, so that two uses of one seed never meet.
+    pub domain: Domain,
+    /// Optimizer step, or any other time.
+    pub step: u32,
+    /// Which of the places that draw at this step.
+    pub site: u32,
+}
+
+/// Uses of random numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Domain {
+    /// Which activations are dropped.
+    Dropout = 1,
+    /// Which token comes next.
+    Sampling = 2,
+    /// Synthetic inputs of a benchmark.
+    Benchmark = 3,
+}
+
+const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+
+impl Key {
+    /// The four words at index `block`.
+    #[inline]
+    pub fn block(self, block: u64) -> [u32; 4] {
+        let site = self.site ^ ((self.domain as u32) << 24).rotate_left(8);
+        let counter = [block as u32, (block >> 32) as u32, self.step, site];
+        philox(
+            counter,
+            [
+                self.seed as u32,
+                (self.seed >> 32) as u32 ^ (self.domain as u32),
+            ],
+        )
+    }
+
+    /// The word at index `element`.
+    #[inline]
+    pub fn word(self, element: u64) -> u32 {
+        self.block(element / 4)[(element % 4) as usize]
+    }
+
+    /// The number at index `element`, uniform in `[0, 1)`, a multiple of 2⁻²⁴.
+    #[inline]
+    pub fn uniform(self, element: u64) -> f32 {
+        (self.word(element) >> 8) as f32 * (1.0 / 16_777_216.0)
+    }
+}
+
+#[inline(always)]
+fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+    for round in 0..10 {
+        if round > 0 {
+            key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
+        }
+        let [a, b, c, d] = counter;
+        let low = u64::from(a) * u64::from(MULTIPLIERS[0]);
+        let high = u64::from(c) * u64::from(MULTIPLIERS[1]);
+        counter = [
+            (high >> 32) as u32 ^ b ^ key[0],
+            high as u32,
+            (low >> 32) as u32 ^ d ^ key[1],
+            low as u32,
+        ];
+    }
+    counter
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Known answers of the reference implementation (Random123, `kat_vectors`).
+    #[test]
+    fn philox_gives_the_published_answers() {
+        assert_eq!(
+            philox([0; 4], [0; 2]),
+            [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]
+        );
+        assert_eq!(
+            philox([u32::MAX; 4], [u32::MAX; 2]),
+            [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]
+        );
+        assert_eq!(
+            philox(
+                [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344],
+                [0xa409_3822, 0x299f_31d0]
+            ),
+            [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
+        );
+    }
+
+    #[test]
+    fn draws_differ_by_every_part_of_the_key() {
+        let key = Key {
+            seed: 1,
+            domain: Domain::Dropout,
+            step: 2,
+            site: 3,
+        };
+        let others = [
+            Key { seed: 2, ..key },
+            Key {
+                seed: 1 | 1 << 40,
+                ..key
+            },
+            Key {
+                domain: Domain::Sampling,
+                ..key
+            },
+            Key { step: 3, ..key },
+            Key { site: 4, ..key },
+        ];
+        for other in others {
+            assert_ne!(key.block(7), other.block(7), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn uniform_draws_have_the_mean_and_spread_of_the_uniform_distribution() {
+        let key = Key {
+            seed: 9,
+            domain: Domain::Dropout,
+            step: 0,
+            site: 0,
+        };
+        let n = 100_000u32;
+        let draws: Vec<f64> = (0..u64::from(n))
+            .map(|i| f64::from(key.uniform(i)))
+            .collect();
+        let mean = draws.iter().sum::<f64>() / f64::from(n);
+        let spread = draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / f64::from(n);
+        // Five standard errors of each estimate.
+        assert!(
+            (mean - 0.5).abs() < 5.0 * (1.0 / 12.0f64 / f64::from(n)).sqrt(),
+            "mean {mean}"
+        );
+        assert!(
+            (spread - 1.0 / 12.0).abs() < 5.0 * (1.0 / 180.0f64 / f64::from(n)).sqrt(),
+            "variance {spread}"
+        );
+        assert!(draws.iter().all(|x| (0.0..1.0).contains(x)));
+    }
+}

@@ -1,0 +1,14 @@
+//! The instruction set of a machine that is not x86-64: pulp's own choice.
+
+use pulp::{Arch, WithSimd};
+
+/// The name of the instruction set in use.
+pub fn instruction_set() -> &'static str {
+    "portable"
+}
+
+/// Runs `op` compiled for the instruction set in use.
+#[inline]
+pub(super) fn run<Op: WithSimd>(op: Op) -> Op::Output {
+    Arch::new().dispatch(op)
+}

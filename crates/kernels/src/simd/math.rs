@@ -1,0 +1,188 @@
+//! Transcendental functions on vectors.
+//!
+//! `f32` uses polynomials at full vector width; `f64`, which only proves
+//! gradients, uses the standard library lane by lane.
+
+use candle_core::cpu::erf::erf_f64 as erf_of;
+use pulp::Simd;
+
+use super::lanes::{Lanes, Single};
+
+/// `e^x` within 2 units in the last place, for `x` in `[-87.3, 88.3]`; clamped
+/// above, zero below.
+///
+/// `x = n·ln 2 + r` with `|r| ≤ ln 2 / 2`; a polynomial gives `e^r`, and `n` is
+/// added to the exponent bits (Cephes, `expf`).
+#[inline(always)]
+pub(super) fn exp_f32<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    /// Adding it rounds to an integer, whose bits then sit at the bottom.
+    const ROUND: f32 = 12_582_912.0; // 1.5 · 2^23
+    const LOWEST: f32 = -87.336_54;
+    const HIGHEST: f32 = 88.376_26;
+    let c = |x| simd.splat_f32s(x);
+    let clamped = simd.min_f32s(simd.max_f32s(x, c(LOWEST)), c(HIGHEST));
+    let shifted = simd.mul_add_e_f32s(clamped, c(std::f32::consts::LOG2_E), c(ROUND));
+    let n = simd.sub_f32s(shifted, c(ROUND));
+    let r = simd.mul_add_e_f32s(n, c(-0.693_359_375), clamped);
+    let r = simd.mul_add_e_f32s(n, c(2.121_944_4e-4), r);
+
+    let mut p = c(1.987_569_1e-4);
+    for coefficient in [
+        1.398_199_9e-3,
+        8.333_452e-3,
+        4.166_579_6e-2,
+        1.666_666_5e-1,
+        0.5,
+        1.0,
+        1.0,
+    ] {
+        p = simd.mul_add_e_f32s(p, r, c(coefficient));
+    }
+
+    let exponent =
+        simd.wrapping_dyn_shl_u32s(simd.transmute_u32s_f32s(shifted), simd.splat_u32s(23));
+    let scaled = simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(p), exponent));
+    simd.select_f32s(simd.less_than_f32s(x, c(LOWEST)), c(0.0), scaled)
+}
+
+/// Error function within 1.5e-7 (Abramowitz and Stegun 1964, 7.1.26).
+#[inline(always)]
+pub(super) fn erf_f32<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let lanes = Single(simd);
+    let magnitude = lanes.abs(x);
+    let t = lanes.div(
+        lanes.splat(1.0),
+        lanes.mul_add(lanes.splat(0.327_591_1), magnitude, lanes.splat(1.0)),
+    );
+    let mut p = lanes.splat(1.061_405_4);
+    for coefficient in [-1.453_152_1, 1.421_413_7, -0.284_496_74, 0.254_829_6] {
+        p = lanes.mul_add(p, t, lanes.splat(coefficient));
+    }
+    let tail = lanes.exp(lanes.mul(lanes.mul(magnitude, magnitude), lanes.splat(-1.0)));
+    let positive = lanes.sub(lanes.splat(1.0), lanes.mul(lanes.mul(p, t), tail));
+    let negative = lanes.sub(lanes.splat(0.0), positive);
+    lanes.select_lt(x, lanes.splat(0.0), negative, positive)
+}
+
+/// `e^x`, lane by lane.
+#[inline(always)]
+pub(super) fn exp_f64<S: Simd>(_: S, x: S::f64s) -> S::f64s {
+    lanewise::<S>(x, f64::exp)
+}
+
+/// Error function, lane by lane.
+#[inline(always)]
+pub(super) fn erf_f64<S: Simd>(_: S, x: S::f64s) -> S::f64s {
+    lanewise::<S>(x, erf_of)
+}
+
+#[inline(always)]
+fn lanewise<S: Simd>(x: S::f64s, f: impl Fn(f64) -> f64) -> S::f64s {
+    let mut values = [0f64; 8]; // the widest vector
+    let values = &mut values[..S::F64_LANES];
+    S::as_mut_simd_f64s(values).0[0] = x;
+    for value in &mut *values {
+        *value = f(*value);
+    }
+    S::as_simd_f64s(values).0[0]
+}
+
+/// `sign(x) (1 - t) / (1 + t)` with `t = e^(-2|x|)`, which never overflows.
+#[inline(always)]
+pub(super) fn tanh<L: Lanes>(lanes: L, x: L::V) -> L::V {
+    let one = lanes.constant(1.0);
+    let t = lanes.exp(lanes.mul(lanes.abs(x), lanes.constant(-2.0)));
+    let positive = lanes.div(lanes.sub(one, t), lanes.add(one, t));
+    let negative = lanes.sub(lanes.zero(), positive);
+    lanes.select_lt(x, lanes.zero(), negative, positive)
+}
+
+#[inline(always)]
+pub(super) fn sigmoid<L: Lanes>(lanes: L, x: L::V) -> L::V {
+    let one = lanes.constant(1.0);
+    let t = lanes.exp(lanes.sub(lanes.zero(), x));
+    lanes.div(one, lanes.add(one, t))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Kernel, Real, map};
+    use super::*;
+
+    type Unary = fn(f64) -> f64;
+
+    #[derive(Clone, Copy)]
+    enum Function {
+        Exp,
+        Tanh,
+        Sigmoid,
+        Erf,
+    }
+
+    struct Apply<'a, T>(Function, &'a [T], &'a mut [T]);
+
+    impl<T: Real> Kernel<T> for Apply<'_, T> {
+        type Output = ();
+        #[inline(always)]
+        fn run<L: Lanes<Elem = T>>(self, lanes: L) {
+            match self.0 {
+                Function::Exp => map(lanes, self.1, self.2, |v| lanes.exp(v)),
+                Function::Tanh => map(lanes, self.1, self.2, |v| lanes.tanh(v)),
+                Function::Sigmoid => map(lanes, self.1, self.2, |v| lanes.sigmoid(v)),
+                Function::Erf => map(lanes, self.1, self.2, |v| lanes.erf(v)),
+            }
+        }
+    }
+
+    fn cases() -> [(Function, Unary, f64); 4] {
+        [
+            (Function::Exp, f64::exp, 2.5e-7), // relative
+            (Function::Tanh, f64::tanh, 2e-7),
+            (Function::Sigmoid, |x| 1.0 / (1.0 + (-x).exp()), 2e-7),
+            (Function::Erf, erf_of, 3e-7),
+        ]
+    }
+
+    #[test]
+    fn single_precision_is_close_to_the_definition() {
+        let x: Vec<f32> = (-20_000..20_000).map(|i| i as f32 * 4.0e-3).collect();
+        for (function, want, bound) in cases() {
+            let mut y = vec![0f32; x.len()];
+            f32::dispatch(Apply(function, &x, &mut y));
+            for (&x, &y) in x.iter().zip(&y) {
+                let want = want(f64::from(x));
+                let error = (f64::from(y) - want).abs()
+                    / want.abs().max(if matches!(function, Function::Exp) {
+                        0.0
+                    } else {
+                        1.0
+                    });
+                assert!(error <= bound, "f({x}) = {y}, want {want}: {error:e}");
+            }
+        }
+    }
+
+    #[test]
+    fn double_precision_is_exact_enough_to_prove_gradients() {
+        let x: Vec<f64> = (-2_000..2_000).map(|i| f64::from(i) * 4.03e-2).collect();
+        for (function, want, _) in cases() {
+            let mut y = vec![0f64; x.len()];
+            f64::dispatch(Apply(function, &x, &mut y));
+            for (&x, &y) in x.iter().zip(&y) {
+                let want = want(x);
+                assert!(
+                    (y - want).abs() <= 1e-14 * want.abs().max(1.0),
+                    "f({x}) = {y}, want {want}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_masked_score_has_no_weight() {
+        let x = [f32::NEG_INFINITY, -1e30, -200.0, 0.0];
+        let mut y = [1f32; 4];
+        f32::dispatch(Apply(Function::Exp, &x, &mut y));
+        assert_eq!(y, [0.0, 0.0, 0.0, 1.0]);
+    }
+}

@@ -1,0 +1,89 @@
+//! One way to write a vector kernel, once, for every element type and CPU.
+//!
+//! A kernel is generic over [`Lanes`], a token for "vectors of `Elem` on this
+//! instruction set". [`Real::dispatch`] picks the widest set that the machine
+//! has (AVX-512, AVX2 with FMA, or none) and runs the kernel compiled for it.
+//! `f64` runs through the same code, so that gradients proven in `f64` are the
+//! gradients that `f32` computes.
+//!
+//! `KERNELS_ISA=scalar|avx2|avx512` narrows the choice, for tests and
+//! comparisons; a set that the machine lacks is ignored.
+
+#[cfg_attr(not(target_arch = "x86_64"), path = "isa_portable.rs")]
+#[cfg_attr(target_arch = "x86_64", path = "isa_x86.rs")]
+mod isa;
+mod lanes;
+mod math;
+mod slices;
+
+pub use isa::instruction_set;
+pub(crate) use lanes::{Kernel, Lanes};
+pub(crate) use slices::{map, map2, map3, sum, sum_by, sum_of_products};
+
+use candle_core::WithDType;
+use pulp::{Simd, WithSimd};
+
+use isa::run;
+use lanes::{Double, Single};
+
+/// A floating-point type that every kernel supports: `f32` for speed, `f64`
+/// for proofs.
+pub trait Real: WithDType {
+    /// Runs `kernel` on the widest vectors of this machine.
+    #[doc(hidden)]
+    fn dispatch<K: Kernel<Self>>(kernel: K) -> K::Output;
+
+    /// The slots of a flat `f32` gradient buffer, if they can hold this type.
+    #[doc(hidden)]
+    fn from_f32_slot(slot: &mut [f32]) -> Option<&mut [Self]>;
+
+    /// `e^x`, one value
+    #[doc(hidden)]
+    fn exp(self) -> Self;
+}
+
+impl Real for f32 {
+    #[inline]
+    fn dispatch<K: Kernel<Self>>(kernel: K) -> K::Output {
+        struct Op<K>(K);
+        impl<K: Kernel<f32>> WithSimd for Op<K> {
+            type Output = K::Output;
+            #[inline(always)]
+            fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+                self.0.run(Single(simd))
+            }
+        }
+        run(Op(kernel))
+    }
+
+    fn from_f32_slot(slot: &mut [f32]) -> Option<&mut [Self]> {
+        Some(slot)
+    }
+
+    fn exp(self) -> Self {
+        f32::exp(self)
+    }
+}
+
+impl Real for f64 {
+    #[inline]
+    fn dispatch<K: Kernel<Self>>(kernel: K) -> K::Output {
+        struct Op<K>(K);
+        impl<K: Kernel<f64>> WithSimd for Op<K> {
+            type Output = K::Output;
+            #[inline(always)]
+            fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+                self.0.run(Double(simd))
+            }
+        }
+        run(Op(kernel))
+    }
+
+    fn from_f32_slot(_: &mut [f32]) -> Option<&mut [Self]> {
+        None
+    }
+
+    fn exp(self) -> Self {
+        f64::exp(self)
+    }
+}

@@ -1,0 +1,104 @@
+//! Loops over slices: whole vectors, then one partial vector.
+
+use super::Lanes;
+
+/// `y = f(x)`
+#[inline(always)]
+pub(crate) fn map<L: Lanes>(lanes: L, x: &[L::Elem], y: &mut [L::Elem], f: impl Fn(L::V) -> L::V) {
+    let n = x.len();
+    assert_eq!(n, y.len());
+    let whole = n - n % L::N;
+    for i in (0..whole).step_by(L::N) {
+        lanes.store(&mut y[i..], f(lanes.load(&x[i..])));
+    }
+    if whole < n {
+        lanes.store_partial(&mut y[whole..], f(lanes.load_partial(&x[whole..])));
+    }
+}
+
+/// `y = f(y, x)`
+#[inline(always)]
+pub(crate) fn map2<L: Lanes>(
+    lanes: L,
+    y: &mut [L::Elem],
+    x: &[L::Elem],
+    f: impl Fn(L::V, L::V) -> L::V,
+) {
+    let n = x.len();
+    assert_eq!(n, y.len());
+    let whole = n - n % L::N;
+    for i in (0..whole).step_by(L::N) {
+        let v = f(lanes.load(&y[i..]), lanes.load(&x[i..]));
+        lanes.store(&mut y[i..], v);
+    }
+    if whole < n {
+        let v = f(
+            lanes.load_partial(&y[whole..]),
+            lanes.load_partial(&x[whole..]),
+        );
+        lanes.store_partial(&mut y[whole..], v);
+    }
+}
+
+/// `y = f(a, b)`
+#[inline(always)]
+pub(crate) fn map3<L: Lanes>(
+    lanes: L,
+    a: &[L::Elem],
+    b: &[L::Elem],
+    y: &mut [L::Elem],
+    f: impl Fn(L::V, L::V) -> L::V,
+) {
+    let n = y.len();
+    assert!(a.len() == n && b.len() == n);
+    let whole = n - n % L::N;
+    for i in (0..whole).step_by(L::N) {
+        lanes.store(&mut y[i..], f(lanes.load(&a[i..]), lanes.load(&b[i..])));
+    }
+    if whole < n {
+        let v = f(
+            lanes.load_partial(&a[whole..]),
+            lanes.load_partial(&b[whole..]),
+        );
+        lanes.store_partial(&mut y[whole..], v);
+    }
+}
+
+/// `Σ x`, in an order that depends on the vector width only.
+#[inline(always)]
+pub(crate) fn sum<L: Lanes>(lanes: L, x: &[L::Elem]) -> L::Elem {
+    sum_by(lanes, x, |v| v)
+}
+
+/// `Σ f(x)`; `f` must map zero to zero (the lanes past the end).
+#[inline(always)]
+pub(crate) fn sum_by<L: Lanes>(lanes: L, x: &[L::Elem], f: impl Fn(L::V) -> L::V) -> L::Elem {
+    let whole = x.len() - x.len() % L::N;
+    let mut total = lanes.zero();
+    for i in (0..whole).step_by(L::N) {
+        total = lanes.add(total, f(lanes.load(&x[i..])));
+    }
+    if whole < x.len() {
+        total = lanes.add(total, f(lanes.load_partial(&x[whole..])));
+    }
+    lanes.sum(total)
+}
+
+/// `Σ a·b`
+#[inline(always)]
+pub(crate) fn sum_of_products<L: Lanes>(lanes: L, a: &[L::Elem], b: &[L::Elem]) -> L::Elem {
+    assert_eq!(a.len(), b.len());
+    let whole = a.len() - a.len() % L::N;
+    let mut total = lanes.zero();
+    for i in (0..whole).step_by(L::N) {
+        total = lanes.mul_add(lanes.load(&a[i..]), lanes.load(&b[i..]), total);
+    }
+    if whole < a.len() {
+        total = lanes.mul_add(
+            lanes.load_partial(&a[whole..]),
+            lanes.load_partial(&b[whole..]),
+            total,
+        );
+    }
+    lanes.sum(total)
+}

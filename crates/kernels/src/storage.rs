@@ -1,0 +1,105 @@
+//! Reading a tensor's memory, and making a tensor from memory.
+
+use std::marker::PhantomData;
+use std::ops::{Deref, Range};
+
+use candle_core::{DType, Result, Shape, Storage, StorageRef, Tensor, bail};
+
+use crate::Real;
+
+/// The values of a contiguous tensor on the CPU, borrowed.
+pub(crate) struct Values<'a, T> {
+    storage: StorageRef<'a>,
+    range: Range<usize>,
+    elem: PhantomData<T>,
+}
+
+impl<T: Real> Deref for Values<'_, T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        let Storage::Cpu(storage) = &*self.storage else {
+            unreachable!("`values` accepts CPU storage only")
+        };
+        let all = T::cpu_storage_as_slice(storage).expect("`values` checked the type");
+        &all[self.range.clone()]
+    }
+}
+
+/// Borrows the values of `x`.
+///
+/// # Errors
+///
+/// Fails if `x` is not on the CPU, not contiguous, or not of type `T`.
+pub(crate) fn values<T: Real>(x: &Tensor) -> Result<Values<'_, T>> {
+    if x.dtype() != T::DTYPE {
+        bail!(
+            "expected {:?} values, got {:?} of shape {:?}",
+            T::DTYPE,
+            x.dtype(),
+            x.shape()
+        );
+    }
+    let (storage, layout) = x.storage_and_layout();
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        bail!(
+            "expected a contiguous tensor, got strides {:?} for shape {:?}",
+            layout.stride(),
+            layout.shape()
+        );
+    };
+    if !matches!(*storage, Storage::Cpu(_)) {
+        bail!(
+            "this operation runs on the CPU only, the tensor is on {:?}",
+            x.device()
+        );
+    }
+    Ok(Values {
+        storage,
+        range: start..end,
+        elem: PhantomData,
+    })
+}
+
+/// A tensor on the CPU that owns `values` and carries no graph.
+pub(crate) fn tensor<T: Real>(values: Vec<T>, shape: impl Into<Shape>) -> Tensor {
+    let storage = Storage::Cpu(T::to_cpu_storage_owned(values));
+    Tensor::from_storage(storage, shape, candle_core::op::BackpropOp::none(), false)
+}
+
+/// A buffer for `n` results.
+pub(crate) fn buffer<T: Real>(n: usize) -> Vec<T> {
+    vec![T::zero(); n]
+}
+
+/// Runs `$body` with `$T` bound to the element type of tensor `$x`.
+macro_rules! with_real {
+    ($x:expr, $T:ident => $body:expr) => {
+        match $x.dtype() {
+            candle_core::DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            candle_core::DType::F64 => {
+                type $T = f64;
+                $body
+            }
+            other => candle_core::bail!("expected f32 or f64, got {other:?}"),
+        }
+    };
+}
+pub(crate) use with_real;
+
+/// Fails unless all of `tensors` have the type of `x`.
+pub(crate) fn same_dtype<'a>(
+    x: &Tensor,
+    tensors: impl IntoIterator<Item = &'a Tensor>,
+) -> Result<DType> {
+    let want = x.dtype();
+    for t in tensors {
+        if t.dtype() != want {
+            bail!("operands differ in type: {want:?} and {:?}", t.dtype());
+        }
+    }
+    Ok(want)
+}
