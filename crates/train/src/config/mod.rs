@@ -20,6 +20,7 @@ mod wording;
 
 pub use checkpoint::CheckpointTable;
 pub use document::Document;
+pub(crate) use error::one_line;
 pub use error::{ConfigError, Place};
 pub use eval::{EvalTable, Metric};
 pub use optimizer::Optimizer;

@@ -1,0 +1,83 @@
+//! The command line: one file a subcommand, each an `Args` and a `run`.
+//!
+//! Results go to standard output, everything else to standard error. An error is
+//! one line, `error: …`, and an exit code of [`Exit`].
+
+mod completions;
+mod console;
+mod panics;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::{Error, Exit, Result};
+
+pub(crate) use console::Console;
+
+/// Train, fine-tune and export small attention models from a TOML file
+#[derive(Debug, Parser)]
+#[command(
+    name = "train",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(flatten)]
+    console: Console,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Completions(completions::CompletionsArgs),
+}
+
+impl Command {
+    fn run(self) -> Result<()> {
+        match self {
+            Self::Completions(args) => completions::run(args),
+        }
+    }
+}
+
+/// Parses the command line, runs what it asks for and says how that ended.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    cli.console.start_logging();
+    let outcome = panics::contain(|| cli.command.run());
+    let exit = match outcome {
+        Ok(Ok(())) => return ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            report(&error);
+            error.exit()
+        }
+        Err(line) => {
+            eprintln!("error: {line}");
+            Exit::Internal
+        }
+    };
+    ExitCode::from(exit.code())
+}
+
+/// Prints `error` on one line. Whoever closed our output wants no more of it.
+fn report(error: &Error) {
+    if error.exit() != Exit::BrokenPipe {
+        eprintln!("error: {}", crate::config::one_line(&error.to_string()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}
