@@ -210,3 +210,15 @@ mod no_seed {
         Ok(())
     }
 }
+
+#[test]
+fn every_ban_has_its_planted_call() {
+    let starting = |text: &str, start: &str| {
+        text.lines()
+            .filter(|line| line.trim_start().starts_with(start))
+            .count()
+    };
+    let bans = starting(include_str!("../../../clippy.toml"), "{ path = ");
+    let plants = starting(include_str!("bans.rs"), "offender!(");
+    assert_eq!(bans, plants, "bans in `clippy.toml`, calls planted here");
+}

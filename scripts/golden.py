@@ -1,0 +1,308 @@
+#!/usr/bin/env python3
+"""Golden values: what PyTorch computes, for the Rust tests to compare with.
+
+    python scripts/golden.py           # write the files
+    python scripts/golden.py --check   # recompute, and compare with the files
+
+Needs torch==2.11.0, safetensors and numpy. Writes small safetensors files under
+crates/kernels/tests/golden/ and crates/models/tests/golden/.
+
+Inputs are drawn from a fixed seed and rounded to f32; everything is computed in
+f64 and rounded to f32 once, so that the values depend on PyTorch's definitions
+and not on its kernels or this machine. In each file `case.y` is a result,
+`case.dx` the gradient by `x` of sum(y * dy), and what has no case is an input.
+"""
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.numpy import load_file, save_file
+
+ROOT = Path(__file__).resolve().parent.parent / "crates"
+IGNORED = 2**32 - 1  # an ignored target; PyTorch calls it -100
+TOLERANCE = 1e-6  # of --check, relative above one and absolute below
+
+
+class Draw:
+    """Standard normal tensors from one seed, exactly representable in f32."""
+
+    def __init__(self, seed):
+        self.rng = np.random.Generator(np.random.PCG64(seed))
+
+    def __call__(self, *shape, scale=1.0, shift=0.0):
+        x = self.rng.standard_normal(shape) * scale + shift
+        return torch.from_numpy(x.astype(np.float32).astype(np.float64))
+
+    def ids(self, n, below):
+        return torch.from_numpy(self.rng.integers(0, below, n))
+
+
+def with_grads(case, f, dy, **inputs):
+    """`case.y`, the value of `f` at `inputs`, in their order, and `case.d…` of each."""
+    leaves = {name: x.clone().requires_grad_() for name, x in inputs.items()}
+    y = f(*leaves.values())
+    y.backward(dy)
+    grads = {f"{case}.d{name}": x.grad for name, x in leaves.items()}
+    return {f"{case}.y": y, **grads}
+
+
+def linear():
+    draw = Draw(1)
+    x, w, bias, residual, dy = draw(5, 6), draw(4, 6), draw(4), draw(5, 4), draw(5, 4)
+    out = {"x": x, "w": w, "bias": bias, "residual": residual, "dy": dy}
+    out |= with_grads("without_bias", F.linear, dy, x=x, w=w)
+    activations = {
+        "identity": lambda x: x,
+        "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+        "gelu_erf": F.gelu,
+        "silu": F.silu,
+        "relu": F.relu,
+    }
+    for name, f in activations.items():
+        out |= with_grads(
+            name,
+            lambda x, w, bias, residual: f(F.linear(x, w, bias)) + residual,
+            dy,
+            x=x, w=w, bias=bias, residual=residual,
+        )
+    return out
+
+
+def activation():
+    x = torch.linspace(-6, 6, 49, dtype=torch.float64)
+    draw = Draw(2)
+    up, dy = draw(49), draw(49)
+    out = {"x": x, "up": up, "dy": dy}
+    out |= with_grads("gelu_tanh", lambda x: F.gelu(x, approximate="tanh"), dy, x=x)
+    out |= with_grads("gelu_erf", F.gelu, dy, x=x)
+    out |= with_grads("silu", F.silu, dy, x=x)
+    out |= with_grads("relu", F.relu, dy, x=x)
+    out |= with_grads("swiglu", lambda x, up: F.silu(x) * up, dy, x=x, up=up)
+    return out
+
+
+def norm():
+    draw = Draw(3)
+    n, d = 4, 10
+    x, residual, dy = draw(n, d, scale=2.0, shift=0.5), draw(n, d), draw(n, d)
+    gamma, beta = draw(d, scale=0.3, shift=1.0), draw(d)
+    layer = lambda x, gamma, beta=None: F.layer_norm(x, (d,), gamma, beta, eps=1e-5)
+    rms = lambda x, gamma: F.rms_norm(x, (d,), gamma, eps=1e-6)
+    out = {"x": x, "residual": residual, "gamma": gamma, "beta": beta, "dy": dy}
+    out |= with_grads("layer", layer, dy, x=x, gamma=gamma, beta=beta)
+    out |= with_grads("layer_without_beta", layer, dy, x=x, gamma=gamma)
+    out |= with_grads(
+        "layer_of_sum",
+        lambda x, residual, gamma, beta: layer(x + residual, gamma, beta),
+        dy,
+        x=x, residual=residual, gamma=gamma, beta=beta,
+    )
+    out |= with_grads("rms", rms, dy, x=x, gamma=gamma)
+    out |= with_grads(
+        "rms_of_sum",
+        lambda x, residual, gamma: rms(x + residual, gamma),
+        dy,
+        x=x, residual=residual, gamma=gamma,
+    )
+    return out
+
+
+def rotate_half(x):
+    """The convention of Hugging Face's Llama: channel i pairs with i + d/2."""
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((-second, first), dim=-1)
+
+
+def rotary(x, positions, theta=10_000.0):
+    """`x`: [heads, n, head_dim]"""
+    head_dim = x.shape[-1]
+    frequency = theta ** (-torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim)
+    angle = positions[:, None].double() * frequency
+    angle = torch.cat((angle, angle), dim=-1)
+    return x * angle.cos() + rotate_half(x) * angle.sin()
+
+
+def alibi_slopes(n_heads):
+    """Of a power of two of heads."""
+    return torch.tensor([2.0 ** (-8.0 * (h + 1) / n_heads) for h in range(n_heads)], dtype=torch.float64)
+
+
+def packed(lengths):
+    """Segment of each row, and position of each row within its segment."""
+    segment = torch.cat([torch.full((n,), i) for i, n in enumerate(lengths)])
+    position = torch.cat([torch.arange(n) for n in lengths])
+    return segment, position
+
+
+def allowed(pattern, lengths):
+    """[n, n], true where the row may read the column."""
+    segment, position = packed(lengths)
+    i, j = position[:, None], position[None, :]
+    same = segment[:, None] == segment[None, :]
+    match pattern:
+        case "full":
+            return same
+        case "causal":
+            return same & (j <= i)
+        case ("band", left, right):
+            return same & (j >= i - left) & (j <= i + right)
+        case ("chunk", size, left):
+            return same & (j // size <= i // size) & (j // size >= i // size - left)
+
+
+def attend(q, k, v, n_heads, n_kv_heads, mask, bias=None, positions=None):
+    """Packed [n, heads * head_dim] in and out, by PyTorch's own attention."""
+    heads = lambda x, n: x.unflatten(-1, (n, -1)).transpose(0, 1)
+    q, k, v = heads(q, n_heads), heads(k, n_kv_heads), heads(v, n_kv_heads)
+    if positions is not None:
+        q, k = rotary(q, positions), rotary(k, positions)
+    if bias is not None:
+        mask = bias.masked_fill(~mask, -math.inf)
+    y = F.scaled_dot_product_attention(
+        q[None], k[None], v[None], attn_mask=mask, enable_gqa=n_heads != n_kv_heads
+    )
+    return y[0].transpose(0, 1).flatten(1)
+
+
+def attention():
+    draw = Draw(4)
+    lengths, n_heads, n_kv_heads, head_dim = [5, 1, 7], 4, 2, 8
+    n = sum(lengths)
+    q, k, v = draw(n, n_heads * head_dim), draw(n, n_kv_heads * head_dim), draw(n, n_kv_heads * head_dim)
+    dy = draw(n, n_heads * head_dim)
+    _, positions = packed(lengths)
+    distance = (positions[:, None] - positions[None, :]).abs().double()
+    bias = -alibi_slopes(n_heads)[:, None, None] * distance
+    cases = {
+        "full": ("full", {}),
+        "causal": ("causal", {}),
+        "band": (("band", 2, 1), {}),
+        "chunk": (("chunk", 3, 1), {}),
+        "causal_rotary": ("causal", {"positions": positions}),
+        "causal_alibi": ("causal", {"bias": bias}),
+        "full_alibi": ("full", {"bias": bias}),
+    }
+    out = {"q": q, "k": k, "v": v, "dy": dy, "cu_seqlens": torch.tensor([0, 5, 6, 13])}
+    for name, (pattern, options) in cases.items():
+        mask = allowed(pattern, lengths)
+        f = lambda q, k, v: attend(q, k, v, n_heads, n_kv_heads, mask, **options)
+        out |= with_grads(name, f, dy, q=q, k=k, v=v)
+    return out
+
+
+def cross_entropy():
+    draw = Draw(5)
+    n, d, classes = 7, 6, 9
+    x, w, bias = draw(n, d), draw(classes, d), draw(classes)
+    targets = draw.ids(n, classes)
+    some = targets.clone()
+    some[[1, 4]] = -100
+    out = {"x": x, "w": w, "bias": bias, "all.targets": targets, "some.targets": some}
+    for case, t, smoothing in [("all", targets, 0.0), ("some", some, 0.0), ("smooth", some, 0.1)]:
+        loss = lambda x, w, bias: F.cross_entropy(
+            F.linear(x, w, bias), t, ignore_index=-100, label_smoothing=smoothing
+        )
+        out |= with_grads(case, loss, None, x=x, w=w, bias=bias)
+    return out
+
+
+def embedding():
+    draw = Draw(6)
+    ids, table = torch.tensor([3, 0, 3, 10, 7, 3]), draw(11, 4)
+    dy = draw(len(ids), 4)
+    return {"ids": ids, "table": table, "dy": dy} | with_grads(
+        "rows", lambda table: F.embedding(ids, table), dy, table=table
+    )
+
+
+def optimizers():
+    """Three steps on a matrix that decays and a vector that does not."""
+    draw = Draw(7)
+    matrix, vector = draw(4, 3), draw(5)
+    steps = [(draw(4, 3, scale=s), draw(5, scale=s)) for s in (1.0, 0.05, 3.0)]
+    out = {"matrix": matrix, "vector": vector}
+    for i, (by_matrix, by_vector) in enumerate(steps):
+        out |= {f"step{i}.dmatrix": by_matrix, f"step{i}.dvector": by_vector}
+
+    def run(case, make, max_norm, state):
+        params = [matrix.clone().requires_grad_(), vector.clone().requires_grad_()]
+        groups = [{"params": params[:1], "weight_decay": 0.1}, {"params": params[1:], "weight_decay": 0.0}]
+        optimizer = make(groups)
+        for i, grads in enumerate(steps):
+            for p, grad in zip(params, grads):
+                p.grad = grad.clone()
+            norm = torch.nn.utils.clip_grad_norm_(params, max_norm)
+            optimizer.step()
+            out[f"{case}.step{i}.norm"] = norm
+            for name, p in zip(["matrix", "vector"], params):
+                out[f"{case}.step{i}.{name}"] = p.clone()
+                for key, short in state.items():
+                    out[f"{case}.step{i}.{short}.{name}"] = optimizer.state[p][key].clone()
+
+    moments = {"exp_avg": "m", "exp_avg_sq": "v"}
+    run("adamw", lambda g: torch.optim.AdamW(g, lr=0.02, betas=(0.9, 0.95), eps=1e-8), 1.0, moments)
+    run("sgd", lambda g: torch.optim.SGD(g, lr=0.02, momentum=0.9), math.inf, {"momentum_buffer": "velocity"})
+    return out
+
+
+FILES = {
+    "kernels/tests/golden/linear": linear,
+    "kernels/tests/golden/activation": activation,
+    "kernels/tests/golden/norm": norm,
+    "kernels/tests/golden/attention": attention,
+    "kernels/tests/golden/cross_entropy": cross_entropy,
+    "kernels/tests/golden/embedding": embedding,
+    "kernels/tests/golden/optimizers": optimizers,
+}
+
+
+def stored(x):
+    """As it lies in the file: f32, or u32 for ids and targets."""
+    x = x.detach()
+    if x.is_floating_point():
+        return np.ascontiguousarray(x.numpy().astype(np.float32))
+    return np.where(x.numpy() == -100, IGNORED, x.numpy()).astype(np.uint32)
+
+
+def difference(got, want):
+    """Why two files are not the same, or None."""
+    if got.keys() != want.keys():
+        return f"names differ: {sorted(got.keys() ^ want.keys())}"
+    for name in got:
+        a, b = got[name], want[name]
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return f"{name}: {a.dtype}{a.shape} here, {b.dtype}{b.shape} in the file"
+        a, b = a.astype(np.float64), b.astype(np.float64)
+        error = np.max(np.abs(a - b) / np.maximum(np.abs(b), 1.0), initial=0.0)
+        if not error <= TOLERANCE:
+            return f"{name}: differs by {error:.1e}"
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="compare with the files instead of writing them")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    failed = 0
+    for name, make in FILES.items():
+        path = ROOT / f"{name}.safetensors"
+        tensors = {key: stored(x) for key, x in make().items()}
+        if args.check:
+            found = difference(tensors, load_file(path)) if path.exists() else "there is no such file"
+            failed += found is not None
+            print(f"{path.relative_to(ROOT.parent)}: {found or 'as recomputed'}")
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file(tensors, path, metadata={"made_by": f"scripts/golden.py, torch {torch.__version__.split('+')[0]}"})
+            print(f"{path.relative_to(ROOT.parent)}: {path.stat().st_size} bytes")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
