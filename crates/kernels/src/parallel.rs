@@ -42,18 +42,40 @@ pub(crate) fn rows_mut_with_sums<T: Real>(
     if y.is_empty() || width == 0 {
         return;
     }
+    if total.is_empty() {
+        return rows_mut(y, width, |first, rows| work(first, rows, &mut []));
+    }
     let rows = rows_a_piece(width);
     let sums = total.len();
     let pieces = y.len().div_ceil(rows * width);
     let mut partial = vec![T::zero(); pieces * sums];
     y.par_chunks_mut(rows * width)
-        .zip(partial.par_chunks_mut(sums.max(1)))
+        .zip(partial.par_chunks_mut(sums))
         .enumerate()
         .for_each(|(piece, (y, sums))| work(piece * rows, y, sums));
-    for sums in partial.chunks_exact(sums.max(1)) {
+    for sums in partial.chunks_exact(sums) {
         total
             .iter_mut()
             .zip(sums)
             .for_each(|(total, &s)| *total += s);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_visited_whether_or_not_sums_are_wanted() {
+        for sums in [0, 3] {
+            let mut y = vec![0.0; 3 * 10_000];
+            let mut total = vec![0.0; sums];
+            rows_mut_with_sums(&mut y, 3, &mut total, |_, rows, sums| {
+                rows.fill(1.0);
+                sums.iter_mut().for_each(|sum| *sum += (rows.len() / 3) as f64);
+            });
+            assert!(y.iter().all(|&y: &f64| y == 1.0));
+            assert!(total.iter().all(|&total| total == 10_000.0));
+        }
     }
 }

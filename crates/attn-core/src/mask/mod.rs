@@ -14,6 +14,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use candle_core::{Device, Tensor};
+use kernels::Spans;
 
 pub use csr::Csr;
 pub use error::MaskError;
@@ -32,6 +33,8 @@ struct Inner {
     queries: Arc<[u32]>,
     keys: Arc<[u32]>,
     positions: OnceLock<Arc<[u32]>>,
+    key_positions: OnceLock<Arc<[u32]>>,
+    spans: OnceLock<Arc<Spans>>,
 }
 
 impl Mask {
@@ -93,11 +96,14 @@ impl Mask {
     }
 
     fn from_parts(pattern: Pattern, queries: Arc<[u32]>, keys: Arc<[u32]>) -> Self {
+        let (positions, key_positions, spans) = Default::default();
         Self(Arc::new(Inner {
             pattern,
             queries,
             keys,
-            positions: OnceLock::new(),
+            positions,
+            key_positions,
+            spans,
         }))
     }
 
@@ -183,6 +189,48 @@ impl Mask {
                 .collect()
         };
         self.0.positions.get_or_init(compute).clone()
+    }
+
+    /// The position of every key row within its sequence: `[n_keys]`. Computed once a
+    /// mask.
+    pub fn key_positions(&self) -> Arc<[u32]> {
+        if self.is_square() {
+            return self.positions();
+        }
+        let of_segment = |keys: &[u32]| 0..keys[1] - keys[0];
+        let compute = || self.0.keys.windows(2).flat_map(of_segment).collect();
+        self.0.key_positions.get_or_init(compute).clone()
+    }
+
+    /// What attention kernels read: the interval of keys of every query. Computed once
+    /// a mask.
+    ///
+    /// # Errors
+    ///
+    /// If the pattern is `Edges`, which reads no intervals.
+    pub fn spans(&self) -> Result<Arc<Spans>, MaskError> {
+        if let Some(spans) = self.0.spans.get() {
+            return Ok(spans.clone());
+        }
+        if matches!(self.0.pattern, Pattern::Edges(_)) {
+            return Err(MaskError::EdgesAreNotSpans);
+        }
+        let segments: Vec<_> = self
+            .0
+            .queries
+            .windows(2)
+            .zip(self.0.keys.windows(2))
+            .map(|(queries, keys)| (queries[0]..queries[1], keys[0]..keys[1]))
+            .collect();
+        let positions = self.positions();
+        let spans = Spans::new(segments, |i, keys| {
+            let position = positions[i as usize] as usize;
+            let within = self.0.pattern.span(position, keys.len()).unwrap_or(0..0);
+            // Both ends are at most the number of keys, which is a `u32`.
+            keys.start + within.start as u32..keys.start + within.end as u32
+        });
+        let spans = Arc::new(spans.expect("windows move on with the query"));
+        Ok(self.0.spans.get_or_init(|| spans).clone())
     }
 
     /// The whole mask, for tests and pictures: it has `n_queries × n_keys` elements.

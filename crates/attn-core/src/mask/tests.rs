@@ -82,6 +82,18 @@ proptest! {
     }
 
     #[test]
+    fn kernels_are_told_the_same_spans(pattern in pattern(), walls in walls()) {
+        let mask = square(pattern, &walls);
+        let spans = mask.spans().expect("intervals");
+        prop_assert_eq!((spans.n_queries(), spans.n_keys()), (mask.n_queries(), mask.n_keys()));
+        for i in 0..mask.n_queries() {
+            for j in 0..mask.n_keys() {
+                prop_assert_eq!(spans.keys(i).contains(&j), mask.allows(i, j));
+            }
+        }
+    }
+
+    #[test]
     fn decoding_sees_the_last_rows_of_the_whole_mask(pattern in pattern(), lens in prop::collection::vec((0u32..4, 0u32..4), 1..4)) {
         let (past, new): (Vec<_>, Vec<_>) = lens.iter().copied().unzip();
         let decode = Mask::decode(pattern.clone(), &past, &new).expect("valid mask");
@@ -136,7 +148,11 @@ fn windows_include_both_ends() {
 fn positions_start_again_in_every_sequence() {
     let mask = square(Pattern::Full, &[0, 3, 3, 5]);
     assert_eq!(&*mask.positions(), [0, 1, 2, 0, 1]);
+    assert_eq!(mask.key_positions(), mask.positions());
     assert_eq!(mask.n_sequences(), 3);
+    let decode = Mask::decode(Pattern::Causal, &[2, 0], &[1, 1]).expect("valid mask");
+    assert_eq!(&*decode.positions(), [2, 0]);
+    assert_eq!(&*decode.key_positions(), [0, 1, 2, 0]);
 }
 
 #[test]

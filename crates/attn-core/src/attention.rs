@@ -1,0 +1,343 @@
+//! Multi-head self-attention.
+
+use candle_core::{Tensor, bail};
+use candle_nn::{Module, VarBuilder};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::attend::{Heads, attention_weights};
+use crate::cache::LayerCache;
+use crate::config::{ConfigError, probability, width};
+use crate::{Context, Dropout, Linear, Norm, NormConfig, NormKind, WeightInit};
+
+/// Width and head layout of one attention layer.
+///
+/// Valid by construction: `n_heads` divides `d_model`, `n_kv_heads` divides `n_heads`,
+/// rates of dropout are in `[0, 1)`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "RawAttentionConfig")]
+pub struct AttentionConfig {
+    d_model: usize,
+    n_heads: usize,
+    n_kv_heads: usize,
+    bias: bool,
+    qk_norm: bool,
+    weights_dropout: f32,
+    dropout: f32,
+    init: WeightInit,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawAttentionConfig {
+    /// Width of the residual stream.
+    d_model: usize,
+    /// Query heads.
+    n_heads: usize,
+    /// Key and value heads, each shared by `n_heads / n_kv_heads` query heads; as many
+    /// as query heads if not given.
+    n_kv_heads: Option<usize>,
+    /// Whether the four maps add a bias.
+    #[serde(default)]
+    bias: bool,
+    /// Whether queries and keys are normalised, head by head.
+    #[serde(default)]
+    qk_norm: bool,
+    /// Rate of dropout on the attention weights.
+    #[serde(default)]
+    weights_dropout: f32,
+    /// Rate of dropout on what the layer returns.
+    #[serde(default)]
+    dropout: f32,
+    /// First values of the weights.
+    #[serde(default)]
+    init: WeightInit,
+}
+
+impl TryFrom<RawAttentionConfig> for AttentionConfig {
+    type Error = ConfigError;
+
+    fn try_from(raw: RawAttentionConfig) -> Result<Self, ConfigError> {
+        let RawAttentionConfig {
+            d_model,
+            n_heads,
+            bias,
+            qk_norm,
+            init,
+            ..
+        } = raw;
+        width("d_model", d_model)?;
+        width("n_heads", n_heads)?;
+        if d_model % n_heads != 0 {
+            return Err(ConfigError::HeadsDoNotDivide { d_model, n_heads });
+        }
+        let n_kv_heads = width("n_kv_heads", raw.n_kv_heads.unwrap_or(n_heads))?;
+        if n_heads % n_kv_heads != 0 {
+            return Err(ConfigError::KvHeadsDoNotDivide {
+                n_heads,
+                n_kv_heads,
+            });
+        }
+        let weights_dropout = probability("weights_dropout", raw.weights_dropout)?;
+        let dropout = probability("dropout", raw.dropout)?;
+        Ok(Self {
+            d_model,
+            n_heads,
+            n_kv_heads,
+            bias,
+            qk_norm,
+            weights_dropout,
+            dropout,
+            init,
+        })
+    }
+}
+
+impl AttentionConfig {
+    /// Plain multi-head attention, without biases and dropout.
+    ///
+    /// # Errors
+    ///
+    /// If a size is 0 or beyond reason, or `n_heads` does not divide `d_model`.
+    pub fn new(d_model: usize, n_heads: usize) -> Result<Self, ConfigError> {
+        RawAttentionConfig {
+            d_model,
+            n_heads,
+            n_kv_heads: None,
+            bias: false,
+            qk_norm: false,
+            weights_dropout: 0.0,
+            dropout: 0.0,
+            init: WeightInit::default(),
+        }
+        .try_into()
+    }
+
+    /// The same layer with `n_kv_heads` key and value heads.
+    ///
+    /// # Errors
+    ///
+    /// If `n_kv_heads` is 0 or does not divide `n_heads`.
+    pub fn with_kv_heads(self, n_kv_heads: usize) -> Result<Self, ConfigError> {
+        RawAttentionConfig {
+            n_kv_heads: Some(n_kv_heads),
+            ..self.into()
+        }
+        .try_into()
+    }
+
+    /// The same layer with dropout on its attention weights and on what it returns.
+    ///
+    /// # Errors
+    ///
+    /// If a rate is not in `[0, 1)`.
+    pub fn with_dropout(self, weights_dropout: f32, dropout: f32) -> Result<Self, ConfigError> {
+        RawAttentionConfig {
+            weights_dropout,
+            dropout,
+            ..self.into()
+        }
+        .try_into()
+    }
+
+    /// The same layer with or without biases.
+    #[must_use]
+    pub fn with_bias(self, bias: bool) -> Self {
+        Self { bias, ..self }
+    }
+
+    /// The same layer with or without norms of queries and keys.
+    #[must_use]
+    pub fn with_qk_norm(self, qk_norm: bool) -> Self {
+        Self { qk_norm, ..self }
+    }
+
+    /// The same layer with other first values.
+    #[must_use]
+    pub fn with_init(self, init: WeightInit) -> Self {
+        Self { init, ..self }
+    }
+
+    /// Width of the residual stream.
+    pub fn d_model(&self) -> usize {
+        self.d_model
+    }
+
+    /// Query heads.
+    pub fn n_heads(&self) -> usize {
+        self.n_heads
+    }
+
+    /// Key and value heads.
+    pub fn n_kv_heads(&self) -> usize {
+        self.n_kv_heads
+    }
+
+    /// Channels of one head.
+    pub fn head_dim(&self) -> usize {
+        self.d_model / self.n_heads
+    }
+}
+
+impl From<AttentionConfig> for RawAttentionConfig {
+    fn from(config: AttentionConfig) -> Self {
+        let AttentionConfig {
+            d_model,
+            n_heads,
+            bias,
+            qk_norm,
+            weights_dropout,
+            dropout,
+            init,
+            ..
+        } = config;
+        let n_kv_heads = Some(config.n_kv_heads);
+        Self {
+            d_model,
+            n_heads,
+            n_kv_heads,
+            bias,
+            qk_norm,
+            weights_dropout,
+            dropout,
+            init,
+        }
+    }
+}
+
+/// Multi-head self-attention: project, split into heads, attend, merge.
+///
+/// Parameters, under the prefix of the builder: `wq`, `wk`, `wv`, `wo` and, with norms
+/// of queries and keys, `q_norm`, `k_norm`, which all heads share.
+#[derive(Debug, Clone)]
+pub struct MultiHeadAttention {
+    wq: Linear,
+    wk: Linear,
+    wv: Linear,
+    wo: Linear,
+    qk_norm: Option<(Norm, Norm)>,
+    heads: Heads,
+    weights_dropout: Dropout,
+    dropout: Dropout,
+}
+
+impl MultiHeadAttention {
+    /// Creates the layer, taking its parameters from `vb`.
+    pub fn new(config: &AttentionConfig, vb: VarBuilder) -> candle_core::Result<Self> {
+        let &AttentionConfig {
+            d_model,
+            n_heads,
+            n_kv_heads,
+            bias,
+            init,
+            ..
+        } = config;
+        let head_dim = config.head_dim();
+        let d_kv = n_kv_heads * head_dim;
+        let project =
+            |name: &str, d_out| Linear::new(d_model, d_out, bias, init.weight(), vb.pp(name));
+        let norm = |name: &str| Norm::new(&NormConfig::new(NormKind::Rms), head_dim, vb.pp(name));
+        Ok(Self {
+            wq: project("wq", d_model)?,
+            wk: project("wk", d_kv)?,
+            wv: project("wv", d_kv)?,
+            wo: Linear::new(d_model, d_model, bias, init.residual_weight(), vb.pp("wo"))?,
+            qk_norm: match config.qk_norm {
+                true => Some((norm("q_norm")?, norm("k_norm")?)),
+                false => None,
+            },
+            heads: Heads {
+                n_heads,
+                n_kv_heads,
+                head_dim,
+            },
+            weights_dropout: Dropout::new(config.weights_dropout, &vb.pp("weights")),
+            dropout: Dropout::new(config.dropout, &vb),
+        })
+    }
+
+    /// Lets every row of `x` read the rows that the mask grants it.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[n, d_model]`, the packed rows of one batch
+    /// - returns: `[n, d_model]`
+    pub fn forward(&self, x: &Tensor, context: Context<'_>) -> candle_core::Result<Tensor> {
+        self.run(x, None, context, None)
+    }
+
+    /// The attention weights of chosen heads and query rows, to look at: see
+    /// [`attention_weights`].
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[n, d_model]`, what the layer is given
+    /// - returns: `[heads.len(), rows.len(), n]`
+    pub fn weights(
+        &self,
+        x: &Tensor,
+        context: Context<'_>,
+        heads: &[usize],
+        rows: &[usize],
+    ) -> candle_core::Result<Tensor> {
+        let (q, k, _) = self.project(x)?;
+        let Heads {
+            n_heads,
+            n_kv_heads,
+            head_dim,
+        } = self.heads;
+        let q = q.reshape((q.dim(0)?, n_heads, head_dim))?;
+        let k = k.reshape((k.dim(0)?, n_kv_heads, head_dim))?;
+        attention_weights(&q, &k, context.mask, context.position, heads, rows)
+    }
+
+    /// `residual + attention(x)`; with a cache, `x` are the rows behind those in it.
+    pub(crate) fn run(
+        &self,
+        x: &Tensor,
+        residual: Option<&Tensor>,
+        context: Context<'_>,
+        cache: Option<&mut LayerCache>,
+    ) -> candle_core::Result<Tensor> {
+        let Context {
+            mask,
+            position,
+            pass,
+        } = context;
+        if cache.is_none() && !mask.is_square() {
+            bail!("the mask counts on cached keys, but there is no cache");
+        }
+        let settings = self
+            .heads
+            .settings(mask, position, self.weights_dropout.draws(pass))?;
+        let y = if self.qk_norm.is_none() && cache.is_none() {
+            // One matrix for all three: no split, no copy.
+            let projections = [&self.wq, &self.wk, &self.wv].map(|w| (w.weight(), w.bias()));
+            crate::interim::attention_packed(&kernels::linear_concat(x, &projections)?, &settings)?
+        } else {
+            let (q, k, v) = self.project(x)?;
+            let (k, v) = match cache {
+                Some(cache) => cache.extend(&k, &v, mask)?,
+                None => (k, v),
+            };
+            crate::interim::attention(&q, &k, &v, &settings)?
+        };
+        self.dropout.after(&self.wo, &y, residual, pass)
+    }
+
+    /// Queries, keys and values: `[n, h·d]` and twice `[n, h_kv·d]`.
+    fn project(&self, x: &Tensor) -> candle_core::Result<(Tensor, Tensor, Tensor)> {
+        let (q, k) = (self.wq.forward(x)?, self.wk.forward(x)?);
+        let (q, k) = match &self.qk_norm {
+            None => (q, k),
+            Some((q_norm, k_norm)) => (self.by_head(q_norm, &q)?, self.by_head(k_norm, &k)?),
+        };
+        Ok((q, k, self.wv.forward(x)?))
+    }
+
+    /// Normalises every head of every row.
+    fn by_head(&self, norm: &Norm, x: &Tensor) -> candle_core::Result<Tensor> {
+        norm.forward(&x.reshape(((), self.heads.head_dim))?)?
+            .reshape(x.dims())
+    }
+}
