@@ -18,7 +18,10 @@
 
 use std::{io, path::PathBuf};
 
-use crate::config::ConfigError;
+use crate::{
+    checkpoint::CheckpointError, config::ConfigError, durable::FileError,
+    model_file::ModelFileError,
+};
 
 /// The kinds of ends a process can come to; see the [module](self) for the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +111,18 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// A file could not be written or read.
+    #[error(transparent)]
+    File(#[from] FileError),
+
+    /// A weight file that cannot be used.
+    #[error(transparent)]
+    ModelFile(#[from] ModelFileError),
+
+    /// A checkpoint that cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+
     /// Standard output could not be written.
     #[error("standard output: {0}")]
     Stdout(#[source] io::Error),
@@ -138,12 +153,13 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Config(_) | Self::Usage(_) => Exit::Usage,
-            Self::Data(_) => Exit::Data,
+            Self::Checkpoint(CheckpointError::File(_)) => Exit::Io,
+            Self::Data(_) | Self::ModelFile(_) | Self::Checkpoint(_) => Exit::Data,
             Self::Unavailable(_) => Exit::Unavailable,
             Self::NonFinite { .. } => Exit::NonFinite,
             Self::CannotCreate { .. } => Exit::CannotCreate,
             Self::Stdout(source) if source.kind() == io::ErrorKind::BrokenPipe => Exit::BrokenPipe,
-            Self::Io { .. } | Self::Stdout(_) => Exit::Io,
+            Self::Io { .. } | Self::File(_) | Self::Stdout(_) => Exit::Io,
             Self::Locked { .. } => Exit::Locked,
             Self::Stopped { exit } => *exit,
             Self::Tensor(_) => Exit::Internal,

@@ -3,8 +3,17 @@
 //! The library behind the binary `train`: [`config`] turns text into a run that is
 //! known to make sense, [`Error`] says what can stop one and with which exit code.
 
+pub mod checkpoint;
 pub mod cli;
 pub mod config;
+pub mod durable;
 mod error;
+pub mod lock;
+pub mod metrics;
+pub mod model_file;
+pub mod progress;
+pub mod run_dir;
+pub mod schedule;
+pub mod signals;
 
 pub use error::{Error, Exit, Result};

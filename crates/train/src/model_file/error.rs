@@ -1,0 +1,134 @@
+//! What can be wrong with a weight file.
+
+use std::path::PathBuf;
+
+use super::dtype::Dtype;
+use super::header::limits;
+use crate::durable::FileError;
+
+/// A weight file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelFileError {
+    /// The file cannot be opened or read.
+    #[error(transparent)]
+    File(#[from] FileError),
+
+    /// The file is not a sound safetensors file.
+    #[error("{}: {defect}; the file is damaged or is no safetensors file", path.display())]
+    Defective {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        defect: Defect,
+    },
+
+    /// The file is sound, but a tensor is not of a type that holds weights.
+    #[error(
+        "{}: tensor `{tensor}` holds {dtype}, only F32, F16, BF16 and F64 are weights; \
+         convert the file", path.display()
+    )]
+    NotWeights {
+        /// The file.
+        path: PathBuf,
+        /// The tensor's name.
+        tensor: String,
+        /// Its element type.
+        dtype: Dtype,
+    },
+
+    /// The file has no such tensor.
+    #[error("{}: there is no tensor `{tensor}`; the file is of another model", path.display())]
+    NoSuchTensor {
+        /// The file.
+        path: PathBuf,
+        /// The name that was looked for.
+        tensor: String,
+    },
+
+    /// The tensors are not those that the model has.
+    #[error("{}: {}; the file is of another model", path.display(), list(misfits))]
+    Misfits {
+        /// The file.
+        path: PathBuf,
+        /// Every difference, in order of name.
+        misfits: Vec<Misfit>,
+    },
+
+    /// A device could not take a tensor.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}
+
+/// One difference between the tensors of a file and those expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Misfit {
+    /// Expected, but not in the file.
+    #[error("`{0}` is missing")]
+    Missing(String),
+    /// In the file, but not expected.
+    #[error("`{0}` is unexpected")]
+    Unexpected(String),
+    /// In the file with another shape.
+    #[error("`{name}` has shape {found:?} instead of {expected:?}")]
+    Shape {
+        /// The tensor's name.
+        name: String,
+        /// The shape in the file.
+        found: Vec<usize>,
+        /// The shape of the model.
+        expected: Vec<usize>,
+    },
+}
+
+/// Why a file is not a sound safetensors file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[allow(
+    missing_docs,
+    reason = "each variant's message says what its fields are"
+)]
+pub enum Defect {
+    #[error("not a regular file")]
+    NotAFile,
+    #[error("{bytes} bytes are too few for a header")]
+    TooShort { bytes: u64 },
+    #[error("the header claims {header} bytes of a file of {bytes}")]
+    HeaderPastEnd { header: u64, bytes: u64 },
+    #[error(
+        "the header claims {header} bytes, more than the {} that are accepted",
+        limits::HEADER
+    )]
+    HeaderTooLong { header: u64 },
+    #[error("the header is not valid: {0}")]
+    Header(String),
+    #[error("tensor `{tensor}` has the unknown element type `{dtype}`")]
+    UnknownDtype { tensor: String, dtype: String },
+    #[error("tensor `{tensor}` of shape {shape:?} is larger than any file")]
+    Overflow { tensor: String, shape: Vec<u64> },
+    #[error("tensor `{tensor}` of {expected} bytes has the range {start}..{end}")]
+    Range {
+        tensor: String,
+        expected: u64,
+        start: u64,
+        end: u64,
+    },
+    #[error("tensor `{tensor}` begins at byte {start} of the data instead of {expected}")]
+    NotContiguous {
+        tensor: String,
+        start: u64,
+        expected: u64,
+    },
+    #[error("the tensors fill {tensors} bytes of {data} bytes of data")]
+    Length { tensors: u64, data: u64 },
+}
+
+/// The first few differences and the number of the others, on one line.
+fn list(misfits: &[Misfit]) -> String {
+    const SHOWN: usize = 8;
+    let mut text: Vec<String> = misfits.iter().take(SHOWN).map(Misfit::to_string).collect();
+    if misfits.len() > SHOWN {
+        text.push(format!("{} more", misfits.len() - SHOWN));
+    }
+    text.join(", ")
+}

@@ -1,0 +1,234 @@
+//! Reading.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+
+use super::error::{Defect, Misfit, ModelFileError};
+use super::header::{Header, TensorInfo, limits};
+use crate::durable::FileError;
+
+/// An open safetensors file whose header has been checked.
+#[derive(Debug)]
+pub struct ModelFile {
+    path: PathBuf,
+    file: File,
+    /// Position of the first byte of data.
+    data: u64,
+    header: Header,
+}
+
+impl ModelFile {
+    /// Opens a file and checks its header; reads no tensor yet.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or is not a sound safetensors file within [`limits`].
+    pub fn open(path: &Path) -> Result<Self, ModelFileError> {
+        Self::from_open(open_regular(path)?, path)
+    }
+
+    /// [`ModelFile::open`] for a file that is open already, from its beginning.
+    pub(crate) fn from_open(mut file: File, path: &Path) -> Result<Self, ModelFileError> {
+        let failed = |error| FileError::new("read", path, error);
+        let defective = |defect| ModelFileError::Defective {
+            path: path.to_path_buf(),
+            defect,
+        };
+
+        let bytes = file.metadata().map_err(failed)?.len();
+        if bytes < 8 {
+            return Err(defective(Defect::TooShort { bytes }));
+        }
+        let mut length = [0; 8];
+        file.rewind().map_err(failed)?;
+        file.read_exact(&mut length).map_err(failed)?;
+        let header = u64::from_le_bytes(length);
+        if header > bytes - 8 {
+            return Err(defective(Defect::HeaderPastEnd { header, bytes }));
+        }
+        if header > limits::HEADER {
+            return Err(defective(Defect::HeaderTooLong { header }));
+        }
+        let mut json = vec![0; usize::try_from(header).expect("a header has at most 16 MiB")];
+        file.read_exact(&mut json).map_err(failed)?;
+        let data = 8 + header;
+        let header = Header::parse(&json, bytes - data).map_err(defective)?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            file,
+            data,
+            header,
+        })
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The strings of the header, by name.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.header.metadata
+    }
+
+    /// Types and shapes of the tensors, by name.
+    pub fn tensors(&self) -> &BTreeMap<String, TensorInfo> {
+        &self.header.tensors
+    }
+
+    /// Checks that the file has exactly these tensors, by name and shape.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelFileError::Misfits`] with every missing, unexpected and mis-shaped
+    /// tensor, in order of name.
+    pub fn expect<'a>(
+        &self,
+        tensors: impl IntoIterator<Item = (&'a str, &'a [usize])>,
+    ) -> Result<(), ModelFileError> {
+        let expected: BTreeMap<&str, &[usize]> = tensors.into_iter().collect();
+        let found = self.tensors();
+        let absent = expected
+            .iter()
+            .filter(|(name, _)| !found.contains_key(**name))
+            .map(|(name, _)| ((*name).to_owned(), Misfit::Missing((*name).to_owned())));
+        let present = found
+            .iter()
+            .filter_map(|(name, info)| match expected.get(name.as_str()) {
+                None => Some((name.clone(), Misfit::Unexpected(name.clone()))),
+                Some(shape) if *shape != info.shape => Some((
+                    name.clone(),
+                    Misfit::Shape {
+                        name: name.clone(),
+                        found: info.shape.clone(),
+                        expected: shape.to_vec(),
+                    },
+                )),
+                Some(_) => None,
+            });
+        let misfits: BTreeMap<String, Misfit> = absent.chain(present).collect();
+        if misfits.is_empty() {
+            return Ok(());
+        }
+        Err(ModelFileError::Misfits {
+            path: self.path.clone(),
+            misfits: misfits.into_values().collect(),
+        })
+    }
+
+    /// Reads one tensor as `f32`, whatever float it is stored as.
+    ///
+    /// # Errors
+    ///
+    /// There is no such tensor, it does not hold floats, or the file cannot be read.
+    pub fn read(&self, name: &str) -> Result<Vec<f32>, ModelFileError> {
+        // The header was checked against the file's length, so this is no larger
+        // than twice the file (f16 widens).
+        let mut values = Vec::with_capacity(self.info(name)?.elements());
+        self.read_with(name, &mut |x| values.push(x))?;
+        Ok(values)
+    }
+
+    /// Reads every tensor as an `f32` tensor on `device`, by name.
+    ///
+    /// # Errors
+    ///
+    /// As [`ModelFile::read`], and when the device cannot hold them.
+    pub fn read_all(&self, device: &Device) -> Result<BTreeMap<String, Tensor>, ModelFileError> {
+        let mut tensors = BTreeMap::new();
+        for (name, info) in self.tensors() {
+            let tensor = Tensor::from_vec(self.read(name)?, info.shape.as_slice(), device)?;
+            tensors.insert(name.clone(), tensor);
+        }
+        Ok(tensors)
+    }
+
+    /// Reads one tensor as `f32` into `values`.
+    ///
+    /// # Errors
+    ///
+    /// As [`ModelFile::read`], and when the tensor has another number of elements.
+    pub fn read_into(&self, name: &str, values: &mut [f32]) -> Result<(), ModelFileError> {
+        let info = self.info(name)?;
+        if info.elements() != values.len() {
+            let misfit = Misfit::Shape {
+                name: name.to_owned(),
+                found: info.shape.clone(),
+                expected: vec![values.len()],
+            };
+            return Err(ModelFileError::Misfits {
+                path: self.path.clone(),
+                misfits: vec![misfit],
+            });
+        }
+        let mut slots = values.iter_mut();
+        self.read_with(name, &mut |x| {
+            if let Some(slot) = slots.next() {
+                *slot = x;
+            }
+        })
+    }
+
+    fn info(&self, name: &str) -> Result<&TensorInfo, ModelFileError> {
+        self.header
+            .tensors
+            .get(name)
+            .ok_or_else(|| ModelFileError::NoSuchTensor {
+                path: self.path.clone(),
+                tensor: name.to_owned(),
+            })
+    }
+
+    /// Hands every element of a tensor to `take`, in order.
+    fn read_with(&self, name: &str, take: &mut dyn FnMut(f32)) -> Result<(), ModelFileError> {
+        const BUFFER: usize = 1 << 16; // a multiple of every element size
+        let info = self.info(name)?;
+        let Some(convert) = info.dtype.to_f32() else {
+            return Err(ModelFileError::NotWeights {
+                path: self.path.clone(),
+                tensor: name.to_owned(),
+                dtype: info.dtype,
+            });
+        };
+        let failed = |error| FileError::new("read", &self.path, error);
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(self.data + info.range.start))
+            .map_err(failed)?;
+        let mut left = info.range.end - info.range.start;
+        let mut buffer = vec![0; BUFFER.min(usize::try_from(left).unwrap_or(BUFFER))];
+        while left > 0 {
+            let n = buffer.len().min(usize::try_from(left).unwrap_or(BUFFER));
+            file.read_exact(&mut buffer[..n]).map_err(failed)?;
+            buffer[..n]
+                .chunks_exact(info.dtype.size())
+                .for_each(|bytes| take(convert(bytes)));
+            left -= n as u64;
+        }
+        Ok(())
+    }
+}
+
+/// Opens a regular file for reading; refuses folders, pipes and devices.
+///
+/// Without blocking: opening a pipe that nobody writes to would wait for ever.
+pub(crate) fn open_regular(path: &Path) -> Result<File, ModelFileError> {
+    const O_NONBLOCK: i32 = libc::O_NONBLOCK;
+    let failed = |error| FileError::new("read", path, error);
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(O_NONBLOCK)
+        .open(path)
+        .map_err(failed)?;
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(ModelFileError::Defective {
+            path: path.to_path_buf(),
+            defect: Defect::NotAFile,
+        });
+    }
+    Ok(file)
+}
