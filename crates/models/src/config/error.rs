@@ -1,0 +1,153 @@
+//! Why a `[model]` table cannot be used.
+
+use std::ops::RangeInclusive;
+
+use super::{Kind, MaskConfig, PositionConfig};
+
+/// A `[model]` table that describes no model.
+///
+/// Displays as `key = value …; remedy`, or without a remedy where changing a named key
+/// is the only one.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A size of 0, or beyond what any machine holds.
+    #[error("{key} = {value} is out of range; use {} to {}", range.start(), range.end())]
+    SizeOutOfRange {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: usize,
+        /// The values allowed.
+        range: RangeInclusive<usize>,
+    },
+
+    /// A share of dropped elements that is none.
+    #[error("{key} = {value} is out of range; use 0 up to, but not including, 1")]
+    DropoutOutOfRange {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: f64,
+    },
+
+    /// A number that must be positive.
+    #[error("{key} = {value} is out of range; use more than 0, at most {most}")]
+    NotPositive {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: f64,
+        /// The greatest value allowed.
+        most: f64,
+    },
+
+    /// Heads of unequal width.
+    #[error("d_model = {d_model} is not a multiple of n_heads = {n_heads}")]
+    HeadsDoNotDivide {
+        /// Width of the residual stream.
+        d_model: usize,
+        /// Query heads.
+        n_heads: usize,
+    },
+
+    /// Groups of query heads of unequal size.
+    #[error("n_heads = {n_heads} is not a multiple of n_kv_heads = {n_kv_heads}")]
+    KvHeadsDoNotDivide {
+        /// Query heads.
+        n_heads: usize,
+        /// Key and value heads.
+        n_kv_heads: usize,
+    },
+
+    /// An encoding that works on pairs of channels, and an odd channel.
+    #[error(
+        "position = {position} needs an even number of channels, but d_model = {d_model} and \
+         n_heads = {n_heads} leave {channels}; use a multiple of {} for d_model",
+        2 * d_model / channels
+    )]
+    OddChannels {
+        /// The encoding.
+        position: PositionConfig,
+        /// Width of the residual stream.
+        d_model: usize,
+        /// Query heads.
+        n_heads: usize,
+        /// Channels that the encoding pairs up.
+        channels: usize,
+    },
+
+    /// A language model that is shown the answer.
+    #[error(
+        "mask = {mask} lets a text-lm read the tokens it is to predict; use mask = \"causal\", \
+         or a band with right = 0"
+    )]
+    ReadsItsTargets {
+        /// The mask.
+        mask: MaskConfig,
+    },
+
+    /// A key of another kind of model.
+    #[error("{key} = {value} has no use with kind = \"{kind}\"; remove it")]
+    NoUse {
+        /// The key.
+        key: &'static str,
+        /// Its value, as in TOML.
+        value: String,
+        /// The kind of model that lacks it.
+        kind: Kind,
+    },
+
+    /// More parameters than any machine holds.
+    #[error(
+        "d_model = {d_model}, d_ff = {d_ff} and n_layers = {n_layers} make more than 2^36 \
+         parameters; use smaller sizes"
+    )]
+    TooManyParameters {
+        /// Width of the residual stream.
+        d_model: usize,
+        /// Inner width of the feed-forward layer.
+        d_ff: usize,
+        /// Blocks.
+        n_layers: usize,
+    },
+
+    /// A size that neither the table nor the data gave.
+    #[error("`{key}` is not known; write it, or give the model data to take it from")]
+    Unresolved {
+        /// The key.
+        key: &'static str,
+    },
+
+    /// A size that does not hold the data.
+    #[error(
+        "{key} = {value} is less than the {needed} that the data needs; use {needed} or more, or remove it"
+    )]
+    TooSmallForData {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: usize,
+        /// The least value that fits.
+        needed: usize,
+    },
+}
+
+impl ConfigError {
+    /// The keys of `[model]` that the error is about, the likeliest to blame first.
+    pub fn keys(&self) -> &[&'static str] {
+        match self {
+            Self::SizeOutOfRange { key, .. }
+            | Self::DropoutOutOfRange { key, .. }
+            | Self::NotPositive { key, .. }
+            | Self::NoUse { key, .. }
+            | Self::Unresolved { key }
+            | Self::TooSmallForData { key, .. } => std::slice::from_ref(key),
+            Self::HeadsDoNotDivide { .. } => &["d_model", "n_heads"],
+            Self::KvHeadsDoNotDivide { .. } => &["n_kv_heads", "n_heads"],
+            Self::OddChannels { .. } => &["d_model", "n_heads", "position"],
+            Self::ReadsItsTargets { .. } => &["mask"],
+            Self::TooManyParameters { .. } => &["d_model", "d_ff", "n_layers"],
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! `mask`: what the positions of one sequence may read of each other.
+
+use std::fmt;
+
+use attn_core::Pattern;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The value of `mask`: a name, or a table with the sizes of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum MaskConfig {
+    /// Every position reads every other.
+    Full,
+    /// Every position reads itself and those before it.
+    Causal,
+    /// Every position reads a window around it, both ends included.
+    Band {
+        /// Earlier positions that are read.
+        left: usize,
+        /// Later positions that are read.
+        right: usize,
+    },
+    /// Every position reads its own chunk and some before it.
+    Chunk {
+        /// Positions a chunk.
+        size: usize,
+        /// Earlier chunks that are read.
+        left: usize,
+    },
+}
+
+impl MaskConfig {
+    /// Whether a position may read one that comes after it.
+    pub fn reads_ahead(self) -> bool {
+        match self {
+            Self::Full => true,
+            Self::Causal => false,
+            Self::Band { right, .. } => right > 0,
+            Self::Chunk { size, .. } => size > 1,
+        }
+    }
+}
+
+impl From<MaskConfig> for Pattern {
+    fn from(mask: MaskConfig) -> Self {
+        match mask {
+            MaskConfig::Full => Self::Full,
+            MaskConfig::Causal => Self::Causal,
+            MaskConfig::Band { left, right } => Self::Band { left, right },
+            MaskConfig::Chunk { size, left } => Self::Chunk { size, left },
+        }
+    }
+}
+
+/// As it is written in TOML.
+impl fmt::Display for MaskConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("\"full\""),
+            Self::Causal => f.write_str("\"causal\""),
+            Self::Band { left, right } => {
+                write!(f, "{{ band = {{ left = {left}, right = {right} }} }}")
+            }
+            Self::Chunk { size, left } => {
+                write!(f, "{{ chunk = {{ size = {size}, left = {left} }} }}")
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What a model needs: parameters, arithmetic, memory.
+//!
+//! Everything is counted from the configuration, before a model is made. Sizes that
+//! are still left to the data count as 0; [`ModelConfig::resolve`] first.
+
+use attn_core::Mask;
+
+use crate::{Activation, ModelConfig, NormKind, NormPlacement, PositionConfig};
+
+/// Bytes of one `f32`.
+const F32: u64 = 4;
+
+/// Numbers that the model learns.
+pub fn n_params(config: &ModelConfig) -> u64 {
+    let d = config.d_model() as u64;
+    let vocab = size(config.vocab_size().ok());
+    let positions = match config.position() {
+        PositionConfig::Learnt => size(config.max_seq_len().ok()),
+        _ => 0,
+    };
+    let final_norm = match config.norm_placement() {
+        NormPlacement::Pre => norm_params(config),
+        NormPlacement::Post => 0,
+    };
+    let head = match config.n_classes().ok().flatten() {
+        Some(n_classes) => linear_params(config, d, n_classes as u64),
+        None if config.tied() || config.pooling().is_some() => 0,
+        None => vocab * d,
+    };
+    (vocab + positions) * d + config.n_layers() as u64 * block_params(config) + final_norm + head
+}
+
+/// Multiply-adds of one token in the matrices of all blocks and of a language model's
+/// head: their number of elements. Look-ups and norms are not matrix products.
+pub fn n_matrix_params(config: &ModelConfig) -> u64 {
+    let head = match config.pooling() {
+        None => size(config.vocab_size().ok()) * config.d_model() as u64,
+        Some(_) => 0,
+    };
+    config.n_layers() as u64 * block_matrices(config) + head
+}
+
+/// Floating-point operations of one training step over `n_tokens` packed tokens,
+/// in which queries read keys `n_pairs` times in all ([`n_pairs`]).
+///
+/// `6 · n_matrix_params · n_tokens + 12 · n_layers · d_model · n_pairs`: a multiply-add
+/// is two operations, and the backward pass costs twice the forward pass, because each
+/// product has two gradients (Kaplan et al. 2020, §2.1
+/// <https://arxiv.org/abs/2001.08361>; Chowdhery et al. 2022, appendix B). What a
+/// kernel computes again in the backward pass does not count, so that figures of
+/// different programs compare.
+pub fn step_flops(config: &ModelConfig, n_tokens: u64, n_pairs: u64) -> f64 {
+    3.0 * forward_flops(config, n_tokens, n_pairs)
+}
+
+/// Floating-point operations of one forward pass: a third of [`step_flops`].
+pub fn forward_flops(config: &ModelConfig, n_tokens: u64, n_pairs: u64) -> f64 {
+    let matrices = n_matrix_params(config) as f64 * n_tokens as f64;
+    let attention = config.n_layers() as f64 * config.d_model() as f64 * n_pairs as f64;
+    2.0 * matrices + 4.0 * attention
+}
+
+/// How many (query, key) pairs `mask` allows.
+pub fn n_pairs(mask: &Mask) -> u64 {
+    let row = |i| match mask.span(i) {
+        Some(keys) => keys.len() as u64,
+        None => 0,
+    };
+    match mask.pattern() {
+        attn_core::Pattern::Edges(edges) => edges.n_edges() as u64,
+        _ => (0..mask.n_queries()).map(row).sum(),
+    }
+}
+
+/// Bytes that a training step holds, by what they are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// The weights.
+    pub parameters: u64,
+    /// One gradient a weight.
+    pub gradients: u64,
+    /// What the optimiser and a moving average remember of each weight.
+    pub states: u64,
+    /// What the forward pass keeps for the backward pass, and the gradients in flight.
+    pub activations: u64,
+}
+
+impl Memory {
+    /// All of it.
+    pub fn total(self) -> u64 {
+        [
+            self.parameters,
+            self.gradients,
+            self.states,
+            self.activations,
+        ]
+        .into_iter()
+        .fold(0, u64::saturating_add)
+    }
+}
+
+/// Estimates the memory of a training step over `n_tokens` packed tokens in `f32`.
+///
+/// `n_states` is how many numbers the optimiser keeps for each weight: two for AdamW,
+/// one for momentum, one more for a moving average of the weights. Linear in `n_tokens`,
+/// because attention keeps one number a row and head, not its weights.
+pub fn training_memory(config: &ModelConfig, n_tokens: u64, n_states: u64) -> Memory {
+    let parameters = F32.saturating_mul(n_params(config));
+    Memory {
+        parameters,
+        gradients: parameters,
+        states: parameters.saturating_mul(n_states),
+        activations: F32
+            .saturating_mul(n_tokens)
+            .saturating_mul(activations_per_token(config)),
+    }
+}
+
+/// Numbers kept of one token until the backward pass.
+fn activations_per_token(config: &ModelConfig) -> u64 {
+    let (d, d_ff) = (config.d_model() as u64, config.d_ff() as u64);
+    // Each layer's input and output; norms keep two statistics, attention its log-sum-exp.
+    let norms = 2 * (d + 2);
+    let attention = d + 2 * kv_dim(config) + d + config.n_heads() as u64;
+    let inner = match config.activation() {
+        Activation::Swiglu => 3 * d_ff,
+        _ => 2 * d_ff,
+    };
+    let residuals = 2 * d;
+    let block = norms + attention + inner + residuals;
+    // Embedding and last norm; and the gradients of the widest block while it is passed.
+    config.n_layers() as u64 * block + 3 * d + block
+}
+
+fn block_params(config: &ModelConfig) -> u64 {
+    let (d, d_ff) = (config.d_model() as u64, config.d_ff() as u64);
+    let biases = match (config.bias(), config.activation()) {
+        (false, _) => 0,
+        (true, Activation::Swiglu) => 2 * d + 2 * kv_dim(config) + 2 * d_ff + d,
+        (true, _) => 2 * d + 2 * kv_dim(config) + d_ff + d,
+    };
+    let qk_norms = match config.qk_norm() {
+        true => 2 * config.head_dim() as u64,
+        false => 0,
+    };
+    block_matrices(config) + biases + qk_norms + 2 * norm_params(config)
+}
+
+/// `wq`, `wo`; `wk`, `wv`; `up`, `down` and, for SwiGLU, `gate`
+fn block_matrices(config: &ModelConfig) -> u64 {
+    let (d, d_ff) = (config.d_model() as u64, config.d_ff() as u64);
+    let n_wide = match config.activation() {
+        Activation::Swiglu => 3,
+        _ => 2,
+    };
+    2 * d * d + 2 * d * kv_dim(config) + n_wide * d * d_ff
+}
+
+fn norm_params(config: &ModelConfig) -> u64 {
+    let d = config.d_model() as u64;
+    match (config.norm(), config.bias()) {
+        (NormKind::Layer, true) => 2 * d,
+        (NormKind::Layer, false) | (NormKind::Rms, _) => d,
+    }
+}
+
+fn linear_params(config: &ModelConfig, d_in: u64, d_out: u64) -> u64 {
+    d_in * d_out + if config.bias() { d_out } else { 0 }
+}
+
+fn kv_dim(config: &ModelConfig) -> u64 {
+    (config.n_kv_heads() * config.head_dim()) as u64
+}
+
+fn size(resolved: Option<usize>) -> u64 {
+    resolved.unwrap_or(0) as u64
+}
