@@ -16,6 +16,7 @@ use candle_core::{DType, Result, Tensor, TensorId, Var, bail};
 
 use crate::Real;
 use crate::storage::{buffer, tensor, values};
+use crate::tape;
 
 thread_local! {
     /// The buffer that backward passes on this thread write into.
@@ -76,14 +77,15 @@ impl FlatGrads {
         }
     }
 
-    /// Adds the gradient of `loss` with respect to every parameter.
+    /// Adds the gradient of `loss` with respect to every parameter; the graph is
+    /// freed on the way, see [`crate::backward`].
     ///
     /// # Shapes
     ///
     /// - `loss`: a scalar
-    pub fn backward(&mut self, loss: &Tensor) -> Result<()> {
+    pub fn backward(&mut self, loss: Tensor) -> Result<()> {
         let active = Activated::enter(self);
-        let store = loss.backward();
+        let store = tape::backward(loss);
         drop(active);
         let mut store = store?;
         for id in self.order.clone() {

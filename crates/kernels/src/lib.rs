@@ -22,3 +22,4 @@ pub use grads::FlatGrads;
 pub use linear::{linear, linear_concat};
 pub use simd::{Real, instruction_set};
 pub use spans::Spans;
+pub use tape::backward;

@@ -72,7 +72,8 @@ mod tests {
             let mut total = vec![0.0; sums];
             rows_mut_with_sums(&mut y, 3, &mut total, |_, rows, sums| {
                 rows.fill(1.0);
-                sums.iter_mut().for_each(|sum| *sum += (rows.len() / 3) as f64);
+                sums.iter_mut()
+                    .for_each(|sum| *sum += (rows.len() / 3) as f64);
             });
             assert!(y.iter().all(|&y: &f64| y == 1.0));
             assert!(total.iter().all(|&total| total == 10_000.0));

@@ -235,3 +235,6 @@ impl<T: Real> Node for LinearNode<T> {
         Ok(grads)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! Operations of any number of arguments, recorded on Candle's tape.
+//!
+//! A [`Node`] is the backward pass of one fused operation; [`record`] puts its
+//! result on the tape. From there two walks lead back:
+//!
+//! - Candle's own (`loss.backward()`), which knows our nodes as custom operations:
+//!   [`candle`];
+//! - ours ([`backward`]), for graphs made of our nodes alone, which adds gradients
+//!   in place and frees each node as soon as it is done: [`walk`].
+//!
+//! Both call the same code with the same arguments.
+
+mod candle;
+mod walk;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, Weak};
+
+use candle_core::{Result, Shape, Tensor, TensorId};
+
+use crate::Real;
+use crate::storage::tensor;
+use candle::Handle;
+
+pub use walk::backward;
+
+/// The backward pass of an operation.
+pub(crate) trait Node: Send + Sync + 'static {
+    /// Name in error messages.
+    fn name(&self) -> &'static str;
+
+    /// Gradients of the arguments, in their order. `None` for one that is not
+    /// wanted, or whose gradient went into its slot.
+    fn backward(&self, pass: &Backward<'_>) -> Result<Vec<Option<Tensor>>>;
+}
+
+/// What the backward pass of a node sees.
+pub(crate) struct Backward<'a> {
+    /// The arguments, without their graph.
+    pub(crate) args: &'a [Tensor],
+    /// Identity of each argument, by which its gradient slot is found.
+    pub(crate) ids: &'a [TensorId],
+    /// Which arguments need a gradient.
+    pub(crate) wanted: &'a [bool],
+    /// What the forward pass returned.
+    pub(crate) output: &'a Tensor,
+    /// Gradient of the loss with respect to `output`, contiguous.
+    pub(crate) grad: &'a Tensor,
+}
+
+impl Backward<'_> {
+    /// Gradient of argument `arg`, if it is wanted; see [`crate::grads::deliver`].
+    pub(crate) fn deliver<T: Real>(
+        &self,
+        arg: usize,
+        compute: impl FnOnce(&mut [T], bool) -> Result<()>,
+    ) -> Result<Option<Tensor>> {
+        if !self.wanted[arg] {
+            return Ok(None);
+        }
+        crate::grads::deliver(self.ids[arg], self.args[arg].shape(), compute)
+    }
+}
+
+/// Whether a gradient may be asked of any of `args`: if not, nothing need be kept
+/// for the backward pass.
+pub(crate) fn tracked<'a>(args: impl IntoIterator<Item = &'a Tensor>) -> bool {
+    args.into_iter().any(Tensor::track_op)
+}
+
+/// The result `output` of a node, put on the tape if any of `args` is on it.
+pub(crate) fn record<T: Real>(
+    node: impl Node,
+    args: &[&Tensor],
+    output: Vec<T>,
+    shape: impl Into<Shape>,
+) -> Result<Tensor> {
+    let shape = shape.into();
+    if !tracked(args.iter().copied()) {
+        return Ok(tensor(output, shape));
+    }
+    let recorded = Arc::new(Recorded {
+        node: Box::new(node),
+        args: args.iter().map(|arg| arg.detach()).collect(),
+        ids: args.iter().map(|arg| arg.id()).collect(),
+        wanted: args.iter().map(|arg| arg.track_op()).collect(),
+        origins: args.iter().map(|arg| Origin::of(arg)).collect(),
+        output: OnceLock::new(),
+    });
+    let output = Handle::apply(&recorded, args, T::to_cpu_storage_owned(output), shape)?;
+    let first = recorded.output.set((output.id(), output.detach()));
+    debug_assert!(first.is_ok(), "a node is applied once");
+    remember(output.id(), &recorded);
+    Ok(output)
+}
+
+/// A node with its arguments, in the graph that one forward pass makes.
+struct Recorded {
+    node: Box<dyn Node>,
+    args: Vec<Tensor>,
+    ids: Vec<TensorId>,
+    wanted: Vec<bool>,
+    origins: Vec<Origin>,
+    /// Identity of the result on the tape, and the result without its graph.
+    output: OnceLock<(TensorId, Tensor)>,
+}
+
+impl Recorded {
+    /// Gradients of all arguments, given that of the result.
+    fn backward(&self, output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        self.node.backward(&Backward {
+            args: &self.args,
+            ids: &self.ids,
+            wanted: &self.wanted,
+            output,
+            grad,
+        })
+    }
+}
+
+/// Where an argument comes from.
+enum Origin {
+    /// No gradient is asked of it.
+    Constant,
+    /// A variable: the walk ends here.
+    Variable,
+    /// One of our nodes.
+    Node(Arc<Recorded>),
+    /// An operation of Candle's.
+    Foreign,
+}
+
+impl Origin {
+    fn of(arg: &Tensor) -> Self {
+        if !arg.track_op() {
+            Self::Constant
+        } else if arg.is_variable() {
+            Self::Variable
+        } else {
+            recall(arg.id()).map_or(Self::Foreign, Self::Node)
+        }
+    }
+}
+
+thread_local! {
+    /// The nodes that this thread recorded and that are still part of some graph.
+    static NODES: RefCell<Registry> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Registry {
+    nodes: HashMap<TensorId, Weak<Recorded>>,
+    /// Number of entries at which dead ones are swept out.
+    sweep_at: usize,
+}
+
+fn remember(id: TensorId, node: &Arc<Recorded>) {
+    NODES.with_borrow_mut(|registry| {
+        if registry.nodes.len() >= registry.sweep_at {
+            registry.nodes.retain(|_, node| node.strong_count() > 0);
+            registry.sweep_at = (2 * registry.nodes.len()).max(1024);
+        }
+        registry.nodes.insert(id, Arc::downgrade(node));
+    });
+}
+
+fn recall(id: TensorId) -> Option<Arc<Recorded>> {
+    NODES.with_borrow(|registry| registry.nodes.get(&id).and_then(Weak::upgrade))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+use candle_core::{DType, Result, Tensor, Var};
+use testkit::{gradcheck_all, randn};
+
+use crate::{Activation, FlatGrads, backward, linear, linear_concat};
+
+/// Variables of a small graph: input, three weights, three biases, one wide weight.
+fn variables(dtype: DType) -> Result<Vec<Var>> {
+    let shapes: [&[usize]; 8] = [
+        &[5, 4],
+        &[4, 4],
+        &[4, 4],
+        &[4, 4],
+        &[4],
+        &[4],
+        &[4],
+        &[4, 12],
+    ];
+    let var = |(seed, shape): (usize, &&[usize])| {
+        Var::from_tensor(&randn(seed as u64, *shape)?.to_dtype(dtype)?)
+    };
+    shapes.iter().enumerate().map(var).collect()
+}
+
+/// A weight used twice, a node of seven tracked arguments (so an anchor on an anchor),
+/// and a result that four nodes read. Its sum is the objective.
+fn graph(vars: &[Var]) -> Result<Tensor> {
+    let [x, w0, w1, w2, b0, b1, b2, wide] = vars else {
+        unreachable!("eight variables")
+    };
+    let first = linear(x, w0, Some(b0), Some(Activation::GeluTanh), Some(x))?;
+    let y = linear_concat(&first, &[(w0, Some(b0)), (w1, Some(b1)), (w2, Some(b2))])?;
+    let y = linear(&y, wide, None, None, Some(&first))?;
+    linear(&y, w1, None, Some(Activation::Silu), Some(&first))
+}
+
+fn flat(tensor: &Tensor) -> Result<Vec<f64>> {
+    tensor.flatten_all()?.to_dtype(DType::F64)?.to_vec1()
+}
+
+#[test]
+fn gradients_of_shared_and_anchored_arguments_match_differences() -> Result<()> {
+    let vars = variables(DType::F64)?;
+    let names = ["x", "w0", "w1", "w2", "b0", "b1", "b2", "wide"];
+    let named: Vec<_> = names.iter().copied().zip(&vars).collect();
+    gradcheck_all(&named, || graph(&vars))
+}
+
+#[test]
+fn both_ways_back_and_the_slots_give_the_same_bits() -> Result<()> {
+    let vars = variables(DType::F32)?;
+    let by_candle = graph(&vars)?.backward()?;
+    let by_walk = backward(graph(&vars)?)?;
+    let mut slots = FlatGrads::new(&vars)?;
+    slots.backward(graph(&vars)?)?;
+    for (i, var) in vars.iter().enumerate() {
+        let want = by_candle.get(var).expect("Candle reaches every variable");
+        let walked = by_walk.get(var).expect("the walk reaches every variable");
+        assert_eq!(flat(want)?, flat(walked)?, "variable {i}");
+        let slot: Vec<f64> = slots
+            .of(var)
+            .expect("a slot")
+            .iter()
+            .map(|&g| g.into())
+            .collect();
+        assert_eq!(flat(want)?, slot, "variable {i}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_operation_of_candles_in_between_changes_nothing() -> Result<()> {
+    let vars = variables(DType::F32)?;
+    let with_candle = || (graph(&vars)? * 2.0)?.broadcast_add(&vars[4]);
+    let want = with_candle()?.backward()?;
+    let got = backward(with_candle()?)?;
+    let mut slots = FlatGrads::new(&vars)?;
+    slots.backward(with_candle()?)?;
+    for var in &vars {
+        let want = flat(want.get(var).expect("reached"))?;
+        assert_eq!(want, flat(got.get(var).expect("reached"))?);
+        // The slot adds its two parts in another order.
+        let slot = Tensor::new(slots.of(var).expect("a slot"), var.device())?;
+        testkit::assert_close(
+            &slot.to_dtype(DType::F64)?,
+            &Tensor::new(want, var.device())?,
+            1e-6,
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
+fn slots_add_up_over_passes_until_they_are_cleared() -> Result<()> {
+    let vars = variables(DType::F32)?;
+    let mut slots = FlatGrads::new(&vars)?;
+    slots.backward(graph(&vars)?)?;
+    let once = slots.values().to_vec();
+    slots.backward(graph(&vars)?)?;
+    for (twice, once) in slots.values().iter().zip(&once) {
+        assert!(
+            (twice - 2.0 * once).abs() <= 1e-5 * once.abs().max(1.0),
+            "{twice} {once}"
+        );
+    }
+    slots.clear();
+    slots.backward(graph(&vars)?)?;
+    assert_eq!(slots.values(), once);
+    Ok(())
+}
+
+#[test]
+fn constants_are_not_recorded() -> Result<()> {
+    let vars = variables(DType::F32)?;
+    let constants: Vec<Tensor> = vars.iter().map(|v| v.as_detached_tensor()).collect();
+    let y = linear(
+        &constants[0],
+        &constants[1],
+        Some(&constants[4]),
+        None,
+        None,
+    )?;
+    assert!(!y.track_op());
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! Our own way back through a graph that is made of our nodes alone.
+//!
+//! Candle's walk zeroes a tensor and adds to it for every edge, and keeps the whole
+//! graph until the loss is dropped. This one moves a gradient where it is the only
+//! one, adds further ones in place, and drops each node, with the activations that
+//! only it still holds, when its gradients are out.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use candle_core::backprop::GradStore;
+use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, bail};
+
+use super::{Origin, Recorded, recall};
+use crate::Real;
+use crate::parallel::rows_mut;
+use crate::simd::{Kernel, Lanes, map2};
+
+/// Gradients of `loss` with respect to the variables it depends on.
+///
+/// Does what `loss.backward()` does, to the bit, in less time and memory if all
+/// operations between the variables and `loss` are of this crate; else it is that
+/// call. Takes the loss by value, so that the graph can go while the walk proceeds.
+///
+/// # Shapes
+///
+/// - `loss`: a scalar
+pub fn backward(loss: Tensor) -> Result<GradStore> {
+    let order = recall(loss.id()).and_then(|root| consumers_first(&root));
+    let Some(mut order) = order else {
+        return loss.backward();
+    };
+    let mut pending = HashMap::from([(loss.id(), Sum::owned(loss.ones_like()?))]);
+    drop(loss);
+    order.reverse();
+    let mut of_variables = GradStore::default();
+    while let Some(node) = order.pop() {
+        let Some((id, output)) = node.output.get() else {
+            bail!("{} has no result", node.node.name());
+        };
+        let Some(Sum { grad, .. }) = pending.remove(id) else {
+            bail!("no gradient reached {}", node.node.name());
+        };
+        let mut handed_on = HashSet::from([grad.id()]);
+        for (i, result) in node.backward(output, &grad)?.into_iter().enumerate() {
+            let Some(result) = result else { continue };
+            // A node may hand its own gradient on, or one tensor to two arguments.
+            let sum = Sum {
+                owned: handed_on.insert(result.id()),
+                grad: result,
+            };
+            let (id, sum) = match pending.remove(&node.ids[i]) {
+                None => (node.ids[i], sum),
+                Some(before) => (node.ids[i], before.plus(sum)?),
+            };
+            pending.insert(id, sum);
+        }
+    }
+    for (id, sum) in pending {
+        of_variables.insert_id(id, sum.grad);
+    }
+    Ok(of_variables)
+}
+
+/// All nodes that `root` depends on, each before those it takes its arguments from;
+/// `None` if an operation of Candle's is among them.
+fn consumers_first(root: &Arc<Recorded>) -> Option<Vec<Arc<Recorded>>> {
+    let mut order = Vec::new();
+    let mut seen = HashSet::from([Arc::as_ptr(root)]);
+    // A node, and how many of its arguments have been followed.
+    let mut path = vec![(root.clone(), 0)];
+    while let Some((node, next)) = path.pop() {
+        match node.origins.get(next) {
+            None => order.push(node),
+            Some(origin) => {
+                let parent = match origin {
+                    Origin::Constant | Origin::Variable => None,
+                    Origin::Node(parent) => Some(parent.clone()),
+                    Origin::Foreign => return None,
+                };
+                path.push((node, next + 1));
+                if let Some(parent) = parent.filter(|p| seen.insert(Arc::as_ptr(p))) {
+                    path.push((parent, 0));
+                }
+            }
+        }
+    }
+    order.reverse();
+    Some(order)
+}
+
+/// Gradients added up so far.
+struct Sum {
+    grad: Tensor,
+    /// Nobody else reads this memory: it may be added to in place.
+    owned: bool,
+}
+
+impl Sum {
+    fn owned(grad: Tensor) -> Self {
+        Self { grad, owned: true }
+    }
+
+    fn plus(self, other: Self) -> Result<Self> {
+        let (into, from) = if self.owned {
+            (self, other)
+        } else {
+            (other, self)
+        };
+        if into.owned && into.grad.is_contiguous() {
+            let from = from.grad.contiguous()?;
+            into.grad.inplace_op2(&from, &AddInPlace)?;
+            return Ok(into);
+        }
+        Ok(Self::owned((into.grad + from.grad)?))
+    }
+}
+
+struct AddInPlace;
+
+impl InplaceOp2 for AddInPlace {
+    fn name(&self) -> &'static str {
+        "add-in-place"
+    }
+
+    fn cpu_fwd(
+        &self,
+        sum: &mut CpuStorage,
+        to: &Layout,
+        term: &CpuStorage,
+        from: &Layout,
+    ) -> Result<()> {
+        let (Some(to), Some(from)) = (to.contiguous_offsets(), from.contiguous_offsets()) else {
+            bail!("gradients to add must be contiguous");
+        };
+        match (sum, term) {
+            (CpuStorage::F32(sum), CpuStorage::F32(term)) => {
+                add(&mut sum[to.0..to.1], &term[from.0..from.1])
+            }
+            (CpuStorage::F64(sum), CpuStorage::F64(term)) => {
+                add(&mut sum[to.0..to.1], &term[from.0..from.1])
+            }
+            _ => bail!("gradients to add must both be f32 or both f64"),
+        }
+        Ok(())
+    }
+}
+
+fn add<T: Real>(sum: &mut [T], term: &[T]) {
+    rows_mut(sum, 1, |first, sum| {
+        let term = &term[first..first + sum.len()];
+        T::dispatch(Add { sum, term });
+    });
+}
+
+struct Add<'a, T> {
+    sum: &'a mut [T],
+    term: &'a [T],
+}
+
+impl<T: Real> Kernel<T> for Add<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self, lanes: L) {
+        map2(lanes, self.sum, self.term, |sum, term| lanes.add(sum, term));
+    }
+}
