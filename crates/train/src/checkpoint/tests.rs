@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::*;
-use crate::durable::faults::{EIO, ENOSPC, EROFS, FaultyDisk};
+use crate::durable::faults::{EIO, ENOSPC, EROFS, FaultyDisk, scratch};
 use crate::durable::power_cut::PowerCutDisk;
 use crate::durable::{self, Disk, FileError, OsDisk};
 use crate::model_file::NamedTensor;
@@ -110,7 +110,7 @@ fn there_may_be_no_checkpoint_at_all() -> Result {
 
 #[test]
 fn every_changed_byte_is_noticed() -> Result {
-    let dir = tempfile::tempdir()?;
+    let dir = scratch()?;
     let path = saved(dir.path(), &[1])?.path(1);
     for name in names(&path)? {
         let file = path.join(&name);
@@ -135,7 +135,7 @@ fn every_changed_byte_is_noticed() -> Result {
 
 #[test]
 fn every_other_length_is_noticed() -> Result {
-    let dir = tempfile::tempdir()?;
+    let dir = scratch()?;
     let path = saved(dir.path(), &[1])?.path(1);
     for name in names(&path)? {
         let file = path.join(&name);
@@ -339,7 +339,7 @@ fn whichever_operation_fails_what_was_saved_before_is_found() -> Result {
     for make in [FaultyDisk::once as MakeDisk, FaultyDisk::from_then_on] {
         for errno in [ENOSPC, EIO, EROFS] {
             for n in 0.. {
-                let dir = tempfile::tempdir()?;
+                let dir = scratch()?;
                 let disk = Rc::new(make(n, errno));
                 let on_disk = Rc::clone(&disk) as Rc<dyn Disk>;
                 let mut all = Checkpoints::on_disk(dir.path(), 1, identity(), on_disk);
@@ -377,7 +377,7 @@ fn whichever_operation_fails_what_was_saved_before_is_found() -> Result {
 
 #[test]
 fn after_a_power_cut_the_last_one_reported_or_a_newer_one_is_found() -> Result {
-    let dir = tempfile::tempdir()?;
+    let dir = scratch()?;
     let disk = Rc::new(PowerCutDisk::new(dir.path()));
     let on_disk = Rc::clone(&disk) as Rc<dyn Disk>;
     let mut all = Checkpoints::on_disk(dir.path(), 1, identity(), on_disk);

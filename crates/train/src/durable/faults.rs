@@ -1,4 +1,4 @@
-//! A disk for tests whose n-th operation fails.
+//! A disk for tests whose n-th operation fails, and where to keep thousands of states.
 
 use std::cell::Cell;
 use std::io::{self, Write};
@@ -11,6 +11,16 @@ pub(crate) const EINTR: i32 = 4;
 pub(crate) const EIO: i32 = 5;
 pub(crate) const ENOSPC: i32 = 28;
 pub(crate) const EROFS: i32 = 30;
+
+/// A folder in memory where the system has one: for tests that make thousands of
+/// files and do not care for the disk below.
+pub(crate) fn scratch() -> io::Result<tempfile::TempDir> {
+    const MEMORY: &str = "/dev/shm";
+    match Path::new(MEMORY).is_dir() {
+        true => tempfile::tempdir_in(MEMORY).or_else(|_| tempfile::tempdir()),
+        false => tempfile::tempdir(),
+    }
+}
 
 /// The real disk, but operation `n` (from 0) is refused with an `errno`.
 ///

@@ -128,7 +128,7 @@ mod tests {
     fn whichever_operation_fails_the_old_or_the_new_file_is_there_and_nothing_else() -> Result {
         for error in [faults::ENOSPC, faults::EIO, faults::EROFS] {
             for n in 0.. {
-                let dir = tempfile::tempdir()?;
+                let dir = faults::scratch()?;
                 let path = dir.path().join("a.txt");
                 write_file(&path, |w| w.write_all(b"old"))?;
                 let disk = faults::FaultyDisk::once(n, error);
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn an_interrupted_operation_is_tried_again() -> Result {
         for n in 0..8 {
-            let dir = tempfile::tempdir()?;
+            let dir = faults::scratch()?;
             let path = dir.path().join("a.txt");
             let disk = faults::FaultyDisk::once(n, faults::EINTR);
             write_file_on(&disk, &path, |w| w.write_all(b"new"))?;

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::disk::{Disk, DiskFile, OsDisk};
+use super::faults::scratch;
 
 /// The real disk below `root`, and a log of what was done.
 pub(crate) struct PowerCutDisk {
@@ -62,7 +63,7 @@ impl PowerCutDisk {
                     if loss != Loss::Nothing && !history.has_unsynced_file() {
                         continue;
                     }
-                    let dir = tempfile::tempdir().unwrap();
+                    let dir = scratch().unwrap();
                     history.materialise(dir.path(), survivors, loss);
                     check(dir.path(), history.mark);
                     states += 1;
@@ -353,7 +354,7 @@ mod tests {
 
     #[test]
     fn a_durable_write_survives_and_a_plain_one_is_caught() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = scratch().unwrap();
         let disk = PowerCutDisk::new(dir.path());
         let path = dir.path().join("a");
         write_file_on(&disk, &path, |w| w.write_all(b"one")).unwrap();
@@ -371,7 +372,7 @@ mod tests {
         });
         assert!(states > 20, "{states}");
 
-        let dir = tempfile::tempdir().unwrap();
+        let dir = scratch().unwrap();
         let disk = PowerCutDisk::new(dir.path());
         let path = dir.path().join("a");
         disk.create(&path).unwrap().write_all(b"one").unwrap();

@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn whichever_operation_fails_the_folder_is_absent_or_whole() -> Result {
         for n in 0.. {
-            let dir = tempfile::tempdir()?;
+            let dir = faults::scratch()?;
             let target = dir.path().join("folder");
             let disk = faults::FaultyDisk::once(n, faults::EIO);
             let outcome = save(&disk, &target);

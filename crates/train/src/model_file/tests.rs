@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::json;
 
 use super::*;
+use crate::durable::faults::scratch;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -28,7 +29,7 @@ struct Folder(tempfile::TempDir);
 
 impl Folder {
     fn new() -> Result<Self> {
-        Ok(Self(tempfile::tempdir()?))
+        Ok(Self(scratch()?))
     }
 
     fn path(&self) -> PathBuf {
