@@ -171,6 +171,16 @@ impl Mask {
         last_wall(&self.0.keys)
     }
 
+    /// How many key rows the longest sequence has: positions are below it.
+    pub fn max_len(&self) -> usize {
+        let lens = self
+            .0
+            .keys
+            .windows(2)
+            .map(|keys| (keys[1] - keys[0]) as usize);
+        lens.max().unwrap_or(0)
+    }
+
     /// Whether queries and keys are the same rows, which is so without a cache.
     pub fn is_square(&self) -> bool {
         self.0.queries == self.0.keys

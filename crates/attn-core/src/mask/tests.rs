@@ -151,6 +151,7 @@ fn positions_start_again_in_every_sequence() {
     assert_eq!(mask.key_positions(), mask.positions());
     assert_eq!(mask.n_sequences(), 3);
     let decode = Mask::decode(Pattern::Causal, &[2, 0], &[1, 1]).expect("valid mask");
+    assert_eq!((mask.max_len(), decode.max_len()), (3, 3));
     assert_eq!(&*decode.positions(), [2, 0]);
     assert_eq!(&*decode.key_positions(), [0, 1, 2, 0]);
 }
