@@ -23,7 +23,7 @@ use crate::{
     model_file::ModelFileError,
 };
 
-/// The kinds of ends a process can come to; see the [module](self) for the table.
+/// The kinds of ends a process can come to; the table is at the top of this file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {

@@ -47,6 +47,29 @@ pub fn write_file(
     write_file_on(&OsDisk, path, contents)
 }
 
+/// Makes the folder `path` and those above it, each on the disk when this returns.
+///
+/// # Errors
+///
+/// What the system said of the first that cannot be made.
+pub fn create_dir_all(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = parent_of(path);
+    create_dir_all(parent)?;
+    match OsDisk.create_dir(path) {
+        // Another process was quicker.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        outcome => outcome?,
+    }
+    match OsDisk.sync_dir(parent) {
+        // A folder may be writable and yet not readable, which syncing needs.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        outcome => outcome,
+    }
+}
+
 /// [`write_file`] on any disk.
 pub(crate) fn write_file_on(
     disk: &dyn Disk,
@@ -92,6 +115,19 @@ mod tests {
         fs::write(&plain, b"x")?; // 0666 less the umask
         let mode = |path| fs::metadata(path).map(|m| m.permissions().mode() & 0o777);
         assert_eq!(mode(&written)?, mode(&plain)? & 0o644);
+        Ok(())
+    }
+
+    #[test]
+    fn folders_are_made_down_to_the_last_and_a_file_is_in_the_way() -> Result {
+        let dir = tempfile::tempdir()?;
+        let deep = dir.path().join("a/b/c");
+        create_dir_all(&deep)?;
+        create_dir_all(&deep)?;
+        assert!(deep.is_dir());
+        fs::write(deep.join("file"), "")?;
+        assert!(create_dir_all(&deep.join("file")).is_err());
+        assert!(create_dir_all(&deep.join("file/below")).is_err());
         Ok(())
     }
 

@@ -10,13 +10,15 @@ use toml::{Table, Value};
 ///
 /// A run may be made longer or shorter: its schedule is a function of the step and
 /// the new length from there on. It may move to another device or machine, at the
-/// price of the last bits. `data.path` may move, because the data themselves are
-/// told apart by their hash.
-const FREE: [&str; 9] = [
+/// price of the last bits. Data may move, because they are told apart by their hash.
+const FREE: [&str; 12] = [
     "run.name",
     "run.device",
     "run.threads",
     "data.path",
+    "data.val",
+    "data.test",
+    "data.cache",
     "train.steps",
     "train.epochs",
     "train.log_every",

@@ -68,7 +68,7 @@ impl RunDir {
         let old = match fs::read_to_string(run.config()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => match run.traces() {
                 None => {
-                    tracing::info!(
+                    tracing::warn!(
                         "{}: there is no run to continue, starting one",
                         root.display()
                     );
@@ -101,7 +101,7 @@ impl RunDir {
             )));
         }
         for difference in &free {
-            tracing::info!("{}: {difference}", run.config().display());
+            tracing::warn!("{}: {difference}", run.config().display());
         }
         if !free.is_empty() {
             run.write_config(config)?;
@@ -144,10 +144,10 @@ impl RunDir {
             let source = io::Error::new(io::ErrorKind::NotADirectory, "is a file, not a folder");
             return Err(cannot(root)(source));
         }
-        fs::create_dir_all(root).map_err(cannot(root))?;
+        durable::create_dir_all(root).map_err(cannot(root))?;
         let lock = RunLock::take(root)?;
         let checkpoints = root.join(CHECKPOINTS);
-        fs::create_dir_all(&checkpoints).map_err(cannot(&checkpoints))?;
+        durable::create_dir_all(&checkpoints).map_err(cannot(&checkpoints))?;
         let run = Self {
             root: root.to_path_buf(),
             _lock: lock,
