@@ -32,7 +32,7 @@ pub(crate) trait Disk {
 
 /// The file systems of this machine.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct OsDisk;
+pub(crate) struct OsDisk;
 
 impl DiskFile for File {
     fn sync(&mut self) -> io::Result<()> {

@@ -24,9 +24,9 @@ use std::io::{self, Write};
 use std::path::Path;
 
 pub(crate) use disk::Disk;
-pub use disk::OsDisk;
+pub(crate) use disk::OsDisk;
 pub use error::FileError;
-pub use staged::{StagedDir, Stamp};
+pub(crate) use staged::{StagedDir, Stamp};
 pub(crate) use temporary::beside as temporary_name;
 pub use temporary::sweep;
 

@@ -9,17 +9,17 @@ use super::temporary;
 
 /// Length and hash of a file, taken while it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
+pub(crate) struct Stamp {
     /// Length in bytes.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// BLAKE3 of the contents.
-    pub blake3: blake3::Hash,
+    pub(crate) blake3: blake3::Hash,
 }
 
 /// A folder under a temporary name, given its own name by [`StagedDir::commit`].
 ///
 /// Dropped before that, it is removed.
-pub struct StagedDir<'a> {
+pub(crate) struct StagedDir<'a> {
     disk: &'a dyn Disk,
     temporary: PathBuf,
     target: PathBuf,
@@ -40,7 +40,7 @@ impl<'a> StagedDir<'a> {
     }
 
     /// Writes and syncs one file of the folder.
-    pub fn write(
+    pub(crate) fn write(
         &self,
         name: &str,
         contents: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -55,7 +55,7 @@ impl<'a> StagedDir<'a> {
     ///
     /// After an error the folder is either absent or whole, but in the latter
     /// case a power cut may still lose it: treat it as not saved.
-    pub fn commit(mut self) -> Result<(), FileError> {
+    pub(crate) fn commit(mut self) -> Result<(), FileError> {
         self.disk
             .sync_dir(&self.temporary)
             .attempt("sync", &self.target)?;
