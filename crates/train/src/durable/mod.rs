@@ -2,7 +2,7 @@
 //!
 //! A file is written under a temporary name in its own folder, synced, renamed,
 //! and the folder is synced; a folder of files goes the same way as one
-//! [`StagedDir`]. A save that returned `Ok` is on the disk. One that returned an
+//! `StagedDir`. A save that returned `Ok` is on the disk. One that returned an
 //! error left the former contents alone and its own litter removed; a failed
 //! sync is final, because the kernel may have dropped the pages it could not
 //! write and reports success the second time.
