@@ -1,1 +1,30 @@
-//! data
+//! Files to batches: readers, tokenizers, packing and order.
+//!
+//! Everything a model sees during training is a pure function of the files, the
+//! seed and a position, so a run needs to remember one number to go on:
+//!
+//! ```text
+//! files -> text::source -> Tokenizer -> Samples -> Loader::batch(position) -> Batch
+//! ```
+//!
+//! - [`text::TextDataConfig`] is the `[data]` table; [`text::LanguageData`] and
+//!   [`text::ClassData`] are what it opens.
+//! - [`Samples`] is the seam between a modality and the loop: it says how many
+//!   samples an epoch has, and packs chosen ones into a [`Batch`].
+//! - [`Loader`] chooses which samples a batch holds, by [`order`].
+//! - [`Prefetch`] makes batches ahead of time on another thread.
+//!
+//! Bad input is an [`Error`] that names the file, the line and the column.
+
+mod atomic;
+mod batch;
+mod error;
+mod loader;
+pub mod order;
+mod prefetch;
+pub mod text;
+
+pub use batch::{Batch, Features, IGNORED};
+pub use error::{Error, Place, Result};
+pub use loader::{Loader, Sample, Samples, pass};
+pub use prefetch::Prefetch;

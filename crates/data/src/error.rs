@@ -1,0 +1,472 @@
+//! What can be wrong with data, and where.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use attn_core::MaskError;
+
+/// The result of reading or writing data.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A position in a file, written `FILE`, `FILE:LINE` or `FILE:LINE:COL`.
+///
+/// Lines and columns start at 1; columns count characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file as the user wrote it.
+    pub path: PathBuf,
+    /// Line, if the problem is in one.
+    pub line: Option<u64>,
+    /// Column, if the problem is at one.
+    pub column: Option<u64>,
+}
+
+impl Place {
+    /// A whole file.
+    pub fn file(path: impl AsRef<Path>) -> Self {
+        let path = path.as_ref().to_path_buf();
+        Self {
+            path,
+            line: None,
+            column: None,
+        }
+    }
+
+    /// One line of a file.
+    pub fn line(path: impl AsRef<Path>, line: u64) -> Self {
+        Self {
+            line: Some(line),
+            ..Self::file(path)
+        }
+    }
+
+    /// One character of a file.
+    pub fn column(path: impl AsRef<Path>, line: u64, column: u64) -> Self {
+        Self {
+            column: Some(column),
+            ..Self::line(path, line)
+        }
+    }
+
+    /// The place of byte `at` of `text`, which starts at this place.
+    pub(crate) fn advance(&self, text: &str, at: usize) -> Self {
+        let before = &text[..at];
+        let newlines = before.bytes().filter(|&byte| byte == b'\n').count() as u64;
+        let last_line = before.rsplit('\n').next().unwrap_or(before);
+        let columns = last_line.chars().count() as u64;
+        let start = if newlines == 0 {
+            self.column.unwrap_or(1)
+        } else {
+            1
+        };
+        Self::column(
+            &self.path,
+            self.line.unwrap_or(1) + newlines,
+            start + columns,
+        )
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if let Some(column) = self.column {
+            write!(f, ":{column}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Data that cannot be used. Displays as `FILE:LINE:COL: what; remedy`.
+///
+/// Causes are part of the message, so a caller prints the error alone.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be opened or read.
+    #[error("{at}: cannot read: {cause}; {}", read_remedy(cause))]
+    Read {
+        /// The file.
+        at: Place,
+        /// What the system said.
+        cause: io::Error,
+    },
+
+    /// A file could not be created or written.
+    #[error("{at}: cannot write: {cause}; check that the folder exists, is writable and has room")]
+    Write {
+        /// The file.
+        at: Place,
+        /// What the system said.
+        cause: io::Error,
+    },
+
+    /// A folder or a pattern holds no file.
+    #[error(
+        "{at}: no file found here; name a file, a folder with files or a pattern such as `texts/*.txt`"
+    )]
+    NoFiles {
+        /// The folder or pattern.
+        at: Place,
+    },
+
+    /// A glob pattern that is not one.
+    #[error("{at}: not a valid pattern: {reason}; `*`, `?`, `[a-z]` and `**` are understood")]
+    Pattern {
+        /// The pattern.
+        at: Place,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A source without any text.
+    #[error("{at}: holds no text; give it some, or name another file")]
+    Empty {
+        /// The file.
+        at: Place,
+    },
+
+    /// A byte that is not part of UTF-8.
+    #[error("{at}: byte 0x{byte:02X} is not UTF-8; convert the file to UTF-8")]
+    NotUtf8 {
+        /// Where the byte is.
+        at: Place,
+        /// The byte.
+        byte: u8,
+    },
+
+    /// Fewer tokens than one window needs.
+    #[error("{at}: the {split} text has {found} tokens, but one window of seq_len = {seq_len} needs {}; use more text or a smaller seq_len", seq_len + 1)]
+    TooShort {
+        /// The file, folder or pattern.
+        at: Place,
+        /// `training`, `validation` or `test`.
+        split: &'static str,
+        /// Tokens there are.
+        found: u64,
+        /// Tokens a window reads.
+        seq_len: usize,
+    },
+
+    /// Too few examples for what was asked.
+    #[error(
+        "{at}: {found} {split} examples, but at least {needed} are needed; use more data or another val_fraction"
+    )]
+    TooFew {
+        /// The file, folder or pattern.
+        at: Place,
+        /// `training`, `validation` or `test`.
+        split: &'static str,
+        /// Examples there are.
+        found: usize,
+        /// Examples needed.
+        needed: usize,
+    },
+
+    /// A record longer than the reader accepts.
+    #[error(
+        "{at}: a record of more than {limit} bytes; split it, or check for a quote that is never closed"
+    )]
+    RecordTooLong {
+        /// Where the record starts.
+        at: Place,
+        /// Bytes accepted.
+        limit: usize,
+    },
+
+    /// A row with another number of fields than the header.
+    #[error(
+        "{at}: {found} fields, but the header has {expected}; check separators and quotes in this row"
+    )]
+    Ragged {
+        /// Where the row starts.
+        at: Place,
+        /// Fields in the row.
+        found: usize,
+        /// Fields in the header.
+        expected: usize,
+    },
+
+    /// A table that cannot be read as one.
+    #[error("{at}: {reason}; {remedy}")]
+    Table {
+        /// The file or row.
+        at: Place,
+        /// What is wrong.
+        reason: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+
+    /// A column or key that is not there.
+    #[error("{at}: no column `{column}`; {}", known(column, columns, "columns"))]
+    MissingColumn {
+        /// The header, or the record that lacks the key.
+        at: Place,
+        /// The column that was asked for.
+        column: String,
+        /// The columns there are.
+        columns: Vec<String>,
+    },
+
+    /// A line that is not a JSON object.
+    #[error(
+        "{at}: not a JSON object: {reason}; every line must be one object such as {{\"text\": \"...\"}}"
+    )]
+    Json {
+        /// Where the parser stopped.
+        at: Place,
+        /// What the parser said.
+        reason: String,
+    },
+
+    /// A JSON value of another type than text.
+    #[error("{at}: `{column}` is {found}, not a string; write it in quotes")]
+    NotAString {
+        /// The record.
+        at: Place,
+        /// The key.
+        column: String,
+        /// The type found.
+        found: &'static str,
+    },
+
+    /// Data without labels where a class is to be learnt.
+    #[error("{at}: a plain text has no labels; use .jsonl, .csv, .tsv or .tab with a label column")]
+    NoLabels {
+        /// The file.
+        at: Place,
+    },
+
+    /// A label that the training data never showed.
+    #[error(
+        "{at}: label `{label}` is not one of the classes; {}",
+        known(label, labels, "classes")
+    )]
+    UnknownLabel {
+        /// The record.
+        at: Place,
+        /// The label.
+        label: String,
+        /// The classes of the training data.
+        labels: Vec<String>,
+    },
+
+    /// Training data with fewer than two classes.
+    #[error("{at}: only one class, `{label}`; a classifier needs at least two")]
+    OneClass {
+        /// The file, folder or pattern.
+        at: Place,
+        /// The class.
+        label: String,
+    },
+
+    /// An example from which no token comes.
+    #[error("{at}: the text of this example is empty; fill it in or remove the record")]
+    EmptyExample {
+        /// The record.
+        at: Place,
+    },
+
+    /// A character that the vocabulary lacks.
+    #[error("{at}: character {character:?} (U+{:04X}) is not among the {vocab_size} of the vocabulary; remove it, or train with text that has it", u32::from(*character))]
+    UnknownCharacter {
+        /// Where it is.
+        at: Place,
+        /// The character.
+        character: char,
+        /// Size of the vocabulary.
+        vocab_size: usize,
+    },
+
+    /// A tokenizer file that cannot be used.
+    #[error(
+        "{at}: damaged tokenizer: {reason}; fetch the file again or train a new one with `train tokenizer`"
+    )]
+    Tokenizer {
+        /// The file, with line and column if it is not JSON.
+        at: Place,
+        /// What is wrong.
+        reason: String,
+    },
+
+    /// Text that a tokenizer refused.
+    #[error(
+        "{at}: the tokenizer cannot encode this text: {reason}; use a tokenizer with an unknown token"
+    )]
+    Encode {
+        /// The text.
+        at: Place,
+        /// What the tokenizer said.
+        reason: String,
+    },
+
+    /// Ids that a tokenizer refused.
+    #[error(
+        "the tokenizer cannot decode: {reason}; use the tokenizer that the model was trained with"
+    )]
+    Decode {
+        /// What is wrong.
+        reason: String,
+    },
+
+    /// A tokenizer that could not be trained.
+    #[error("{at}: cannot train a tokenizer: {reason}; try another vocab_size or more text")]
+    Training {
+        /// The file, folder or pattern.
+        at: Place,
+        /// What the trainer said.
+        reason: String,
+    },
+
+    /// Encoded text that no longer is what was written.
+    #[error("{at}: the token cache is damaged: {reason}; delete it, it will be made again")]
+    Cache {
+        /// The cache file.
+        at: Place,
+        /// What is wrong.
+        reason: String,
+    },
+
+    /// A batch whose positions 32 bits cannot count.
+    #[error("a batch of {positions} tokens; use a smaller batch_size or seq_len")]
+    BatchTooLarge {
+        /// Positions in the batch.
+        positions: usize,
+    },
+
+    /// A pattern that the walls of a batch do not allow.
+    #[error("{0}; use another mask")]
+    Mask(MaskError),
+
+    /// `path = "embedded"` where no text is compiled in.
+    #[error("embedded: no text is compiled into this program; set [data] path to a file")]
+    NotEmbedded,
+}
+
+impl From<MaskError> for Error {
+    fn from(error: MaskError) -> Self {
+        Self::Mask(error)
+    }
+}
+
+impl Error {
+    pub(crate) fn read(path: impl AsRef<Path>, cause: io::Error) -> Self {
+        Self::Read {
+            at: Place::file(path),
+            cause,
+        }
+    }
+
+    pub(crate) fn write(path: impl AsRef<Path>, cause: io::Error) -> Self {
+        Self::Write {
+            at: Place::file(path),
+            cause,
+        }
+    }
+
+    /// The same error about text that starts at `origin` of a file.
+    ///
+    /// Tokenizers see text, not files: their places are relative to it.
+    pub(crate) fn located(mut self, origin: &Place) -> Self {
+        if let Self::UnknownCharacter { at, .. } | Self::Encode { at, .. } = &mut self {
+            let (line, column) = (at.line.unwrap_or(1), at.column.unwrap_or(1));
+            let first = origin.line.unwrap_or(1);
+            let indent = if line == 1 {
+                origin.column.unwrap_or(1) - 1
+            } else {
+                0
+            };
+            *at = Place::column(&origin.path, first + line - 1, indent + column);
+        }
+        self
+    }
+}
+
+fn read_remedy(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::NotFound => {
+            "check the path; public sets are fetched by `scripts/get-data.sh NAME`"
+        }
+        io::ErrorKind::PermissionDenied => "make the file readable",
+        _ => "check the file and its disk",
+    }
+}
+
+/// `did you mean ...?`, or the list of what there is.
+fn known(given: &str, there_are: &[String], what: &str) -> String {
+    let given = given.to_lowercase();
+    let near = there_are
+        .iter()
+        .find(|name| edit_distance(&name.to_lowercase(), &given) <= 2);
+    if let Some(near) = near {
+        return format!("did you mean `{near}`?");
+    }
+    const SHOWN: usize = 12;
+    let names: Vec<_> = there_are
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    let more = if there_are.len() > SHOWN { ", ..." } else { "" };
+    format!("the {what} are {}{more}", names.join(", "))
+}
+
+/// Insertions, deletions and replacements between two short names.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, &y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_advance_over_lines_and_characters() {
+        let start = Place::file("a.txt");
+        assert_eq!(start.advance("héé\nx", 5).to_string(), "a.txt:1:4");
+        assert_eq!(start.advance("héé\nx", 6).to_string(), "a.txt:2:1");
+        let later = Place::column("a.txt", 7, 5);
+        assert_eq!(later.advance("ab\nc", 1).to_string(), "a.txt:7:6");
+        assert_eq!(later.advance("ab\nc", 4).to_string(), "a.txt:8:2");
+    }
+
+    #[test]
+    fn a_near_column_is_suggested_and_far_ones_are_listed() {
+        let columns = vec!["Category".to_string(), "Text".to_string()];
+        let at = Place::line("r8.tab", 1);
+        let near = Error::MissingColumn {
+            at: at.clone(),
+            column: "text".into(),
+            columns: columns.clone(),
+        };
+        assert_eq!(
+            near.to_string(),
+            "r8.tab:1: no column `text`; did you mean `Text`?"
+        );
+        let far = Error::MissingColumn {
+            at,
+            column: "sentence".into(),
+            columns,
+        };
+        assert_eq!(
+            far.to_string(),
+            "r8.tab:1: no column `sentence`; the columns are `Category`, `Text`"
+        );
+    }
+}
