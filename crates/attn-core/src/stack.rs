@@ -50,6 +50,15 @@ impl StackConfig {
         RawStackConfig { block, n_layers }.try_into()
     }
 
+    /// The same stack with other first values; see [`WeightInit::for_depth`].
+    #[must_use]
+    pub fn with_init(self, init: WeightInit) -> Self {
+        Self {
+            block: self.block.with_init(init),
+            ..self
+        }
+    }
+
     /// Each of the blocks.
     pub fn block(&self) -> &BlockConfig {
         &self.block

@@ -39,7 +39,7 @@ impl Position for Learnt {
                 self.max_seq_len
             );
         }
-        x + self.table.lookup(mask.positions())?
+        kernels::add(x, &self.table.lookup(mask.positions())?)
     }
 }
 

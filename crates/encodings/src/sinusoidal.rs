@@ -92,7 +92,8 @@ impl Sinusoidal {
 impl Position for Sinusoidal {
     fn embed(&self, x: &Tensor, mask: &Mask) -> Result<Tensor> {
         let (_, table) = self.table.up_to(mask.max_len(), |n| self.table(n))?;
-        x + table.index_select(&Tensor::new(&*mask.positions(), &self.device)?, 0)?
+        let positions = Tensor::new(&*mask.positions(), &self.device)?;
+        kernels::add(x, &table.index_select(&positions, 0)?)
     }
 }
 

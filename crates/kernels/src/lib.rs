@@ -7,6 +7,7 @@
 //! The bits of every result are the same for any number of threads.
 
 mod activation;
+mod add;
 mod gemm;
 mod grads;
 mod linear;
@@ -18,6 +19,7 @@ mod storage;
 mod tape;
 
 pub use activation::Activation;
+pub use add::add;
 pub use grads::FlatGrads;
 pub use linear::{linear, linear_concat};
 pub use simd::{Real, instruction_set};
