@@ -31,6 +31,30 @@ pub(crate) fn rows_mut<T: Real>(y: &mut [T], width: usize, work: impl Fn(usize, 
         .for_each(|(piece, y)| work(piece * rows, y));
 }
 
+/// As [`rows_mut`]; each piece also gets the elements of `side` that belong to
+/// its rows, one a row.
+pub(crate) fn rows_mut_with<T: Real, S: Send>(
+    y: &mut [T],
+    width: usize,
+    side: &mut [S],
+    work: impl Fn(usize, &mut [T], &mut [S]) + Sync,
+) {
+    if y.is_empty() || width == 0 {
+        return;
+    }
+    let rows = rows_a_piece(width);
+    y.par_chunks_mut(rows * width)
+        .zip(side.par_chunks_mut(rows))
+        .enumerate()
+        .for_each(|(piece, (y, side))| work(piece * rows, y, side));
+}
+
+/// Calls `work(first_element, elements)` on consecutive pieces of `y`. Pieces
+/// start at multiples of 2¹⁴.
+pub(crate) fn pieces_mut<T: Real>(y: &mut [T], work: impl Fn(usize, &mut [T]) + Sync) {
+    rows_mut(y, 1, work);
+}
+
 /// As [`rows_mut`]; each piece also adds to its own row of `sums` numbers. The
 /// rows are then added up in order, into `total`.
 pub(crate) fn rows_mut_with_sums<T: Real>(

@@ -18,7 +18,9 @@ mod slices;
 
 pub use isa::instruction_set;
 pub(crate) use lanes::{Kernel, Lanes};
-pub(crate) use slices::{map, map2, map3, sum, sum_by, sum_of_products};
+pub(crate) use slices::{
+    map, map1, map2, map3, sum, sum_by, sum_of_products, sum_of_products3, update, write,
+};
 
 use candle_core::WithDType;
 use pulp::{Simd, WithSimd};

@@ -1,6 +1,6 @@
 //! Loops over slices: whole vectors, then one partial vector.
 
-use super::Lanes;
+use super::{Kernel, Lanes, Real};
 
 /// `y = f(x)`
 #[inline(always)]
@@ -13,6 +13,20 @@ pub(crate) fn map<L: Lanes>(lanes: L, x: &[L::Elem], y: &mut [L::Elem], f: impl 
     }
     if whole < n {
         lanes.store_partial(&mut y[whole..], f(lanes.load_partial(&x[whole..])));
+    }
+}
+
+/// `y = f(y)`
+#[inline(always)]
+pub(crate) fn map1<L: Lanes>(lanes: L, y: &mut [L::Elem], f: impl Fn(L::V) -> L::V) {
+    let whole = y.len() - y.len() % L::N;
+    for i in (0..whole).step_by(L::N) {
+        let v = f(lanes.load(&y[i..]));
+        lanes.store(&mut y[i..], v);
+    }
+    if whole < y.len() {
+        let v = f(lanes.load_partial(&y[whole..]));
+        lanes.store_partial(&mut y[whole..], v);
     }
 }
 
@@ -64,6 +78,33 @@ pub(crate) fn map3<L: Lanes>(
     }
 }
 
+/// `y = f(y, a, b)`
+#[inline(always)]
+pub(crate) fn update<L: Lanes>(
+    lanes: L,
+    y: &mut [L::Elem],
+    a: &[L::Elem],
+    b: &[L::Elem],
+    f: impl Fn(L::V, L::V, L::V) -> L::V,
+) {
+    let n = y.len();
+    assert!(a.len() == n && b.len() == n);
+    let whole = n - n % L::N;
+    for i in (0..whole).step_by(L::N) {
+        let (a, b) = (lanes.load(&a[i..]), lanes.load(&b[i..]));
+        let v = f(lanes.load(&y[i..]), a, b);
+        lanes.store(&mut y[i..], v);
+    }
+    if whole < n {
+        let (a, b) = (
+            lanes.load_partial(&a[whole..]),
+            lanes.load_partial(&b[whole..]),
+        );
+        let v = f(lanes.load_partial(&y[whole..]), a, b);
+        lanes.store_partial(&mut y[whole..], v);
+    }
+}
+
 /// `Σ x`, in an order that depends on the vector width only.
 #[inline(always)]
 pub(crate) fn sum<L: Lanes>(lanes: L, x: &[L::Elem]) -> L::Elem {
@@ -101,4 +142,53 @@ pub(crate) fn sum_of_products<L: Lanes>(lanes: L, a: &[L::Elem], b: &[L::Elem]) 
         );
     }
     lanes.sum(total)
+}
+
+/// `Σ a·b·c`
+#[inline(always)]
+pub(crate) fn sum_of_products3<L: Lanes>(
+    lanes: L,
+    a: &[L::Elem],
+    b: &[L::Elem],
+    c: &[L::Elem],
+) -> L::Elem {
+    let n = a.len();
+    assert!(b.len() == n && c.len() == n);
+    let whole = n - n % L::N;
+    let mut total = lanes.zero();
+    for i in (0..whole).step_by(L::N) {
+        let ab = lanes.mul(lanes.load(&a[i..]), lanes.load(&b[i..]));
+        total = lanes.mul_add(ab, lanes.load(&c[i..]), total);
+    }
+    if whole < n {
+        let ab = lanes.mul(
+            lanes.load_partial(&a[whole..]),
+            lanes.load_partial(&b[whole..]),
+        );
+        total = lanes.mul_add(ab, lanes.load_partial(&c[whole..]), total);
+    }
+    lanes.sum(total)
+}
+
+/// `into (+)= from`
+pub(crate) fn write<T: Real>(from: &[T], into: &mut [T], accumulate: bool) {
+    if accumulate {
+        T::dispatch(Add { from, into });
+    } else {
+        into.copy_from_slice(from);
+    }
+}
+
+struct Add<'a, T> {
+    from: &'a [T],
+    into: &'a mut [T],
+}
+
+impl<T: Real> Kernel<T> for Add<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self, lanes: L) {
+        map2(lanes, self.into, self.from, |sum, x| lanes.add(sum, x));
+    }
 }
