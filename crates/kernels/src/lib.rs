@@ -8,6 +8,8 @@
 
 mod activation;
 mod add;
+mod cross_entropy;
+mod embedding;
 mod gemm;
 mod grads;
 mod linear;
@@ -21,6 +23,11 @@ mod tape;
 
 pub use activation::Activation;
 pub use add::add;
+pub use cross_entropy::{
+    CrossEntropy, Score, argmax_rows, cross_entropy, linear_cross_entropy,
+    linear_cross_entropy_eval,
+};
+pub use embedding::embedding;
 pub use grads::FlatGrads;
 pub use linear::{linear, linear_concat};
 pub use norm::{layer_norm, rms_norm};

@@ -85,7 +85,7 @@ pub(super) fn activate_backward<T: Real>(
 }
 
 /// Adds up the rows of `g` into `sums` (if that is not empty).
-pub(super) fn column_sums<T: Real>(g: &[T], columns: usize, sums: &mut [T]) {
+pub(crate) fn column_sums<T: Real>(g: &[T], columns: usize, sums: &mut [T]) {
     use rayon::prelude::*;
     if sums.is_empty() || g.is_empty() {
         return;

@@ -2,6 +2,8 @@
 
 mod cpu;
 
+pub(crate) use cpu::column_sums;
+
 use candle_core::{Result, Tensor, bail};
 
 use crate::storage::{same_dtype, values, with_real};

@@ -19,7 +19,7 @@ mod slices;
 pub use isa::instruction_set;
 pub(crate) use lanes::{Kernel, Lanes};
 pub(crate) use slices::{
-    map, map1, map2, map3, sum, sum_by, sum_of_products, sum_of_products3, update, write,
+    map, map1, map2, map3, max, sum, sum_by, sum_of_products, sum_of_products3, update, write,
 };
 
 use candle_core::WithDType;

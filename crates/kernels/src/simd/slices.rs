@@ -170,6 +170,22 @@ pub(crate) fn sum_of_products3<L: Lanes>(
     lanes.sum(total)
 }
 
+/// The largest of `x`, which may not be empty. A NaN may be overlooked.
+#[inline(always)]
+pub(crate) fn max<L: Lanes>(lanes: L, x: &[L::Elem]) -> L::Elem {
+    let n = x.len();
+    if n < L::N {
+        return x[1..]
+            .iter()
+            .fold(x[0], |max, &x| if x > max { x } else { max });
+    }
+    let mut largest = lanes.load(&x[n - L::N..]);
+    for i in (0..n - L::N).step_by(L::N) {
+        largest = lanes.max(largest, lanes.load(&x[i..]));
+    }
+    lanes.max_lane(largest)
+}
+
 /// `into (+)= from`
 pub(crate) fn write<T: Real>(from: &[T], into: &mut [T], accumulate: bool) {
     if accumulate {
