@@ -6,31 +6,38 @@
 //!
 //! The bits of every result are the same for any number of threads.
 
+mod activate;
 mod activation;
 mod add;
 mod cross_entropy;
+mod dropout;
 mod embedding;
 mod gemm;
 mod grads;
 mod linear;
 mod norm;
+pub mod optim;
 mod parallel;
 pub mod rng;
+mod segment_pool;
 mod simd;
 mod spans;
 mod storage;
 mod tape;
 
+pub use activate::{activate, swiglu};
 pub use activation::Activation;
 pub use add::add;
 pub use cross_entropy::{
     CrossEntropy, Score, argmax_rows, cross_entropy, linear_cross_entropy,
     linear_cross_entropy_eval,
 };
+pub use dropout::dropout;
 pub use embedding::embedding;
 pub use grads::FlatGrads;
 pub use linear::{linear, linear_concat};
 pub use norm::{layer_norm, rms_norm};
+pub use segment_pool::{Pool, segment_pool};
 pub use simd::{Real, instruction_set};
 pub use spans::Spans;
 pub use tape::backward;

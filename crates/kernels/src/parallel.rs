@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::Real;
 
 /// Elements a piece should have, so that its work outweighs handing it over.
-const GRAIN: usize = 1 << 14;
+pub(crate) const GRAIN: usize = 1 << 14;
 
 /// Rows of width `width` that one piece holds.
 pub(crate) fn rows_a_piece(width: usize) -> usize {

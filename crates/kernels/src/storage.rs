@@ -1,9 +1,13 @@
 //! Reading a tensor's memory, and making a tensor from memory.
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ops::{Deref, Range};
 
-use candle_core::{DType, Result, Shape, Storage, StorageRef, Tensor, bail};
+use candle_core::backend::BackendStorage;
+use candle_core::{
+    CpuStorage, DType, InplaceOp1, Layout, Result, Shape, Storage, StorageRef, Tensor, Var, bail,
+};
 
 use crate::Real;
 
@@ -59,6 +63,46 @@ pub(crate) fn values<T: Real>(x: &Tensor) -> Result<Values<'_, T>> {
         range: start..end,
         elem: PhantomData,
     })
+}
+
+/// Lends the values of `var` to `change`, in place: every tensor that shares its
+/// memory sees the change, and graphs that recorded the old values do not know.
+///
+/// # Errors
+///
+/// As [`values`].
+pub(crate) fn change<T: Real>(var: &Var, change: impl FnOnce(&mut [T])) -> Result<()> {
+    var.inplace_op1(&Change {
+        change: Cell::new(Some(change)),
+        elem: PhantomData,
+    })
+}
+
+struct Change<T, F> {
+    change: Cell<Option<F>>,
+    elem: PhantomData<T>,
+}
+
+impl<T: Real, F: FnOnce(&mut [T])> InplaceOp1 for Change<T, F> {
+    fn name(&self) -> &'static str {
+        "change"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        let found = storage.dtype();
+        let (Some(all), Some((start, end))) =
+            (T::storage_mut(storage), layout.contiguous_offsets())
+        else {
+            bail!(
+                "expected contiguous {:?} values, got {found:?} of shape {:?}",
+                T::DTYPE,
+                layout.shape()
+            );
+        };
+        let change = self.change.take().expect("an operation is applied once");
+        change(&mut all[start..end]);
+        Ok(())
+    }
 }
 
 /// A tensor on the CPU that owns `values` and carries no graph.

@@ -48,7 +48,6 @@ impl<'a, T> Input<'a, T> {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "a norm has four operands")]
 pub(super) fn forward<T: Real>(
     kind: Kind,
     input: Input<'_, T>,
@@ -73,7 +72,6 @@ pub(super) fn forward<T: Real>(
 }
 
 /// `ds` of each row, and `[dγ | dβ]` into `sums`.
-#[expect(clippy::too_many_arguments, reason = "a norm has four operands")]
 pub(super) fn backward<T: Real>(
     kind: Kind,
     input: Input<'_, T>,

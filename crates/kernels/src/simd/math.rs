@@ -23,7 +23,7 @@ pub(super) fn exp_f32<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let clamped = simd.min_f32s(simd.max_f32s(x, c(LOWEST)), c(HIGHEST));
     let shifted = simd.mul_add_e_f32s(clamped, c(std::f32::consts::LOG2_E), c(ROUND));
     let n = simd.sub_f32s(shifted, c(ROUND));
-    let r = simd.mul_add_e_f32s(n, c(-0.693_359_375), clamped);
+    let r = simd.mul_add_e_f32s(n, c(-0.693_359_4), clamped);
     let r = simd.mul_add_e_f32s(n, c(2.121_944_4e-4), r);
 
     let mut p = c(1.987_569_1e-4);

@@ -22,7 +22,7 @@ pub(crate) use slices::{
     map, map1, map2, map3, max, sum, sum_by, sum_of_products, sum_of_products3, update, write,
 };
 
-use candle_core::WithDType;
+use candle_core::{CpuStorage, WithDType};
 use pulp::{Simd, WithSimd};
 
 use isa::run;
@@ -38,6 +38,10 @@ pub trait Real: WithDType {
     /// The slots of a flat `f32` gradient buffer, if they can hold this type.
     #[doc(hidden)]
     fn from_f32_slot(slot: &mut [f32]) -> Option<&mut [Self]>;
+
+    /// The values of a storage of this type.
+    #[doc(hidden)]
+    fn storage_mut(storage: &mut CpuStorage) -> Option<&mut Vec<Self>>;
 
     /// `e^x`, one value
     #[doc(hidden)]
@@ -62,6 +66,13 @@ impl Real for f32 {
         Some(slot)
     }
 
+    fn storage_mut(storage: &mut CpuStorage) -> Option<&mut Vec<Self>> {
+        match storage {
+            CpuStorage::F32(values) => Some(values),
+            _ => None,
+        }
+    }
+
     fn exp(self) -> Self {
         f32::exp(self)
     }
@@ -83,6 +94,13 @@ impl Real for f64 {
 
     fn from_f32_slot(_: &mut [f32]) -> Option<&mut [Self]> {
         None
+    }
+
+    fn storage_mut(storage: &mut CpuStorage) -> Option<&mut Vec<Self>> {
+        match storage {
+            CpuStorage::F64(values) => Some(values),
+            _ => None,
+        }
     }
 
     fn exp(self) -> Self {

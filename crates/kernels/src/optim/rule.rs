@@ -1,0 +1,294 @@
+//! How a number moves by its gradient.
+//!
+//! The loops are plain ones, compiled for the widest vectors of the machine. They
+//! multiply and add in separate roundings, as PyTorch does, so their bits are the
+//! same on every instruction set.
+
+use rayon::prelude::*;
+
+use super::Update;
+use crate::Real;
+use crate::parallel::GRAIN;
+use crate::simd::{Kernel, Lanes};
+
+/// Adam with decoupled weight decay; Loshchilov & Hutter 2017, algorithm 2
+/// <https://arxiv.org/abs/1711.05101>, as `torch.optim.AdamW`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamW {
+    /// Decay of the mean of the gradient.
+    pub beta1: f64,
+    /// Decay of the mean of its square.
+    pub beta2: f64,
+    /// Added to the root of the corrected second moment.
+    pub eps: f64,
+}
+
+impl Default for AdamW {
+    /// PyTorch's.
+    fn default() -> Self {
+        Self {
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+        }
+    }
+}
+
+/// Gradient descent with momentum, as `torch.optim.SGD` without dampening: the
+/// weight decay is part of the gradient.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Sgd {
+    /// Decay of the velocity.
+    pub momentum: f64,
+    /// Whether the step looks ahead along the new velocity.
+    pub nesterov: bool,
+}
+
+/// The sign of an interpolated momentum; Chen et al. 2023, algorithm 2
+/// <https://arxiv.org/abs/2302.06675>.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Lion {
+    /// Share of the momentum in the direction.
+    pub beta1: f64,
+    /// Decay of the momentum.
+    pub beta2: f64,
+}
+
+impl Default for Lion {
+    /// The paper's.
+    fn default() -> Self {
+        Self {
+            beta1: 0.9,
+            beta2: 0.99,
+        }
+    }
+}
+
+/// Any of the rules.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Rule {
+    /// See [`AdamW`].
+    AdamW(AdamW),
+    /// See [`Sgd`].
+    Sgd(Sgd),
+    /// See [`Lion`].
+    Lion(Lion),
+}
+
+impl From<AdamW> for Rule {
+    fn from(rule: AdamW) -> Self {
+        Self::AdamW(rule)
+    }
+}
+
+impl From<Sgd> for Rule {
+    fn from(rule: Sgd) -> Self {
+        Self::Sgd(rule)
+    }
+}
+
+impl From<Lion> for Rule {
+    fn from(rule: Lion) -> Self {
+        Self::Lion(rule)
+    }
+}
+
+impl Rule {
+    /// Names of the numbers that are kept for each number of a parameter, as
+    /// PyTorch calls them.
+    pub fn moments(self) -> &'static [&'static str] {
+        match self {
+            Self::AdamW(_) => &["exp_avg", "exp_avg_sq"],
+            Self::Sgd(_) => &["momentum_buffer"],
+            Self::Lion(_) => &["exp_avg"],
+        }
+    }
+
+    /// One step of one parameter; all slices are equally long.
+    pub(super) fn apply(
+        self,
+        update: &Update,
+        p: &mut [f32],
+        g: &[f32],
+        mut moments: Vec<&mut [f32]>,
+    ) {
+        let second = match moments.len() {
+            2 => moments.pop(),
+            _ => None,
+        };
+        let [m] = &mut moments[..] else {
+            unreachable!("a rule keeps one or two moments")
+        };
+        let pieces = p.par_chunks_mut(GRAIN).zip(g.par_chunks(GRAIN));
+        let pieces = pieces.zip(m.par_chunks_mut(GRAIN));
+        match (self, second) {
+            (Self::AdamW(rule), Some(v)) => {
+                let step = rule.step(update);
+                let pieces = pieces.zip(v.par_chunks_mut(GRAIN));
+                pieces.for_each(|(((p, g), m), v)| f32::dispatch(AdamWPiece { step, p, g, m, v }));
+            }
+            (Self::Sgd(rule), _) => {
+                let step = rule.step(update);
+                pieces.for_each(|((p, g), m)| f32::dispatch(SgdPiece { step, p, g, m }));
+            }
+            (Self::Lion(rule), _) => {
+                let step = rule.step(update);
+                pieces.for_each(|((p, g), m)| f32::dispatch(LionPiece { step, p, g, m }));
+            }
+            (Self::AdamW(_), None) => unreachable!("AdamW keeps two moments"),
+        }
+    }
+}
+
+impl AdamW {
+    fn step(self, update: &Update) -> AdamWStep {
+        let t = (update.step + 1) as f64;
+        let (correction1, correction2) = (1.0 - self.beta1.powf(t), 1.0 - self.beta2.powf(t));
+        AdamWStep {
+            grad_scale: update.grad_scale as f32,
+            shrink: (1.0 - update.lr * update.weight_decay) as f32,
+            one_less_beta1: (1.0 - self.beta1) as f32,
+            beta2: self.beta2 as f32,
+            one_less_beta2: (1.0 - self.beta2) as f32,
+            root_of_correction2: correction2.sqrt() as f32,
+            eps: self.eps as f32,
+            step_size: (update.lr / correction1) as f32,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct AdamWStep {
+    grad_scale: f32,
+    shrink: f32,
+    one_less_beta1: f32,
+    beta2: f32,
+    one_less_beta2: f32,
+    root_of_correction2: f32,
+    eps: f32,
+    step_size: f32,
+}
+
+struct AdamWPiece<'a> {
+    step: AdamWStep,
+    p: &'a mut [f32],
+    g: &'a [f32],
+    m: &'a mut [f32],
+    v: &'a mut [f32],
+}
+
+impl Kernel<f32> for AdamWPiece<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = f32>>(self, _: L) {
+        let Self { step, p, g, m, v } = self;
+        for (((p, g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+            let g = g * step.grad_scale;
+            *m += step.one_less_beta1 * (g - *m);
+            *v = *v * step.beta2 + step.one_less_beta2 * g * g;
+            let root = v.sqrt() / step.root_of_correction2 + step.eps;
+            *p = *p * step.shrink - step.step_size * (*m / root);
+        }
+    }
+}
+
+impl Sgd {
+    fn step(self, update: &Update) -> SgdStep {
+        SgdStep {
+            grad_scale: update.grad_scale as f32,
+            weight_decay: update.weight_decay as f32,
+            momentum: self.momentum as f32,
+            nesterov: self.nesterov,
+            lr: update.lr as f32,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct SgdStep {
+    grad_scale: f32,
+    weight_decay: f32,
+    momentum: f32,
+    nesterov: bool,
+    lr: f32,
+}
+
+struct SgdPiece<'a> {
+    step: SgdStep,
+    p: &'a mut [f32],
+    g: &'a [f32],
+    m: &'a mut [f32],
+}
+
+impl Kernel<f32> for SgdPiece<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = f32>>(self, _: L) {
+        let Self { step, p, g, m } = self;
+        for ((p, g), velocity) in p.iter_mut().zip(g).zip(m) {
+            let g = g * step.grad_scale + step.weight_decay * *p;
+            *velocity = step.momentum * *velocity + g;
+            let direction = match step.nesterov {
+                true => g + step.momentum * *velocity,
+                false => *velocity,
+            };
+            *p -= step.lr * direction;
+        }
+    }
+}
+
+impl Lion {
+    fn step(self, update: &Update) -> LionStep {
+        LionStep {
+            grad_scale: update.grad_scale as f32,
+            shrink: (1.0 - update.lr * update.weight_decay) as f32,
+            beta1: self.beta1 as f32,
+            one_less_beta1: (1.0 - self.beta1) as f32,
+            beta2: self.beta2 as f32,
+            one_less_beta2: (1.0 - self.beta2) as f32,
+            lr: update.lr as f32,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct LionStep {
+    grad_scale: f32,
+    shrink: f32,
+    beta1: f32,
+    one_less_beta1: f32,
+    beta2: f32,
+    one_less_beta2: f32,
+    lr: f32,
+}
+
+struct LionPiece<'a> {
+    step: LionStep,
+    p: &'a mut [f32],
+    g: &'a [f32],
+    m: &'a mut [f32],
+}
+
+impl Kernel<f32> for LionPiece<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = f32>>(self, _: L) {
+        let Self { step, p, g, m } = self;
+        for ((p, g), m) in p.iter_mut().zip(g).zip(m) {
+            let g = g * step.grad_scale;
+            let mixed = step.beta1 * *m + step.one_less_beta1 * g;
+            // Zero has no sign, and NaN stays.
+            let sign = match mixed {
+                x if x > 0.0 => 1.0,
+                x if x < 0.0 => -1.0,
+                x => x,
+            };
+            *p = *p * step.shrink - step.lr * sign;
+            *m = step.beta2 * *m + step.one_less_beta2 * g;
+        }
+    }
+}
