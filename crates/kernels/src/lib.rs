@@ -9,6 +9,7 @@
 mod activate;
 mod activation;
 mod add;
+mod attention;
 mod cross_entropy;
 mod dropout;
 mod embedding;
@@ -28,6 +29,9 @@ mod tape;
 pub use activate::{activate, swiglu};
 pub use activation::Activation;
 pub use add::add;
+pub use attention::{
+    Attention, RelativeBias, Rotary, attention, attention_packed, attention_weights,
+};
 pub use cross_entropy::{
     CrossEntropy, Score, argmax_rows, cross_entropy, linear_cross_entropy,
     linear_cross_entropy_eval,
