@@ -5,7 +5,7 @@
 
 use attn_core::Mask;
 
-use crate::{Activation, ModelConfig, NormKind, NormPlacement, PositionConfig};
+use crate::{Activation, EncodingConfig, ModelConfig, NormKind, NormOrder};
 
 /// Bytes of one `f32`.
 const F32: u64 = 4;
@@ -15,12 +15,12 @@ pub fn n_params(config: &ModelConfig) -> u64 {
     let d = config.d_model() as u64;
     let vocab = size(config.vocab_size().ok());
     let positions = match config.position() {
-        PositionConfig::Learnt => size(config.max_seq_len().ok()),
+        EncodingConfig::Learnt => size(config.max_seq_len().ok()),
         _ => 0,
     };
     let final_norm = match config.norm_placement() {
-        NormPlacement::Pre => norm_params(config),
-        NormPlacement::Post => 0,
+        NormOrder::Pre => norm_params(config),
+        NormOrder::Post => 0,
     };
     let head = match config.n_classes().ok().flatten() {
         Some(n_classes) => linear_params(config, d, n_classes as u64),
@@ -174,4 +174,77 @@ fn kv_dim(config: &ModelConfig) -> u64 {
 
 fn size(resolved: Option<usize>) -> u64 {
     resolved.unwrap_or(0) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use attn_core::Pattern;
+
+    use super::*;
+
+    fn config(keys: &str) -> ModelConfig {
+        let table = "kind = 'text-lm'\nd_model = 384\nn_heads = 6\nn_layers = 6\nbias = false\n\
+                     vocab_size = 65\nmax_seq_len = 256\n";
+        toml::from_str(&format!("{table}{keys}")).unwrap()
+    }
+
+    /// nanoGPT prints 10.65 M for this setting, without the positions, and counts the
+    /// operations of a token as `6 N + 12 L H Q T`, for a full square of scores.
+    #[test]
+    fn the_figures_are_those_of_nanogpt() {
+        let config = config("");
+        let without_positions = n_params(&config) - 256 * 384;
+        assert_eq!(without_positions, 10_646_784);
+        let square = Mask::single(Pattern::Full, 256).unwrap();
+        let flops = step_flops(&config, 256, n_pairs(&square)) / 256.0;
+        // It counts the norms as matrices as well.
+        let norms = 13.0 * 384.0;
+        assert_eq!(
+            flops + 6.0 * norms,
+            6.0 * 10_646_784.0 + 12.0 * 6.0 * 384.0 * 256.0
+        );
+        assert_eq!(
+            forward_flops(&config, 256, 0) * 3.0,
+            step_flops(&config, 256, 0)
+        );
+    }
+
+    #[test]
+    fn pairs_are_those_that_the_mask_allows() {
+        let walls = [0, 5, 5, 12];
+        for pattern in [
+            Pattern::Full,
+            Pattern::Causal,
+            Pattern::Band { left: 2, right: 1 },
+            Pattern::Chunk { size: 3, left: 1 },
+        ] {
+            let mask = Mask::new(pattern, walls).unwrap();
+            let all = (0..12).flat_map(|i| (0..12).map(move |j| (i, j)));
+            let allowed = all.filter(|&(i, j)| mask.allows(i, j)).count();
+            assert_eq!(n_pairs(&mask), allowed as u64, "{}", mask.pattern());
+        }
+    }
+
+    #[test]
+    fn memory_is_linear_in_the_tokens() {
+        let config = config("activation = 'swiglu'");
+        let of = |n_tokens| training_memory(&config, n_tokens, 2);
+        assert_eq!(2 * of(1000).activations, of(2000).activations);
+        assert_eq!(of(1).states, 2 * of(1).parameters);
+        assert_eq!(of(1).parameters, 4 * n_params(&config));
+        let Memory {
+            parameters,
+            gradients,
+            states,
+            activations,
+        } = of(10);
+        assert_eq!(
+            of(10).total(),
+            parameters + gradients + states + activations
+        );
+        assert_eq!(
+            training_memory(&config, u64::MAX, u64::MAX).total(),
+            u64::MAX
+        );
+    }
 }

@@ -1,12 +1,78 @@
 //! Transformer models: what a `[model]` table describes.
 //!
-//! [`ModelConfig`] is that table, valid by construction. [`cost`] counts what a model
-//! of it needs before one is made.
+//! - [`ModelConfig`] is that table, valid by construction; [`Model::build`] makes the
+//!   model of it.
+//! - [`text`] has the models that read text; each can be made and called by itself.
+//! - [`cost`] counts what a model needs before it is made.
+//!
+//! ```
+//! use attn_core::{Mask, ParamStore, Pass};
+//! use candle_core::{DType, Device};
+//! use models::{DataSizes, Input, LossOptions, Model, ModelConfig};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let table = "kind = 'text-lm'\nd_model = 16\nn_heads = 2\nn_layers = 1";
+//! let config: ModelConfig = toml::from_str(table)?;
+//! let sizes = DataSizes { seq_len: Some(8), vocab_size: Some(5), n_classes: None };
+//! let store = ParamStore::new(1337, DType::F32, &Device::Cpu);
+//! let model = Model::build(&config.resolve(sizes)?, store.var_builder())?;
+//!
+//! let tokens = Input::Tokens([0, 1, 2, 3].into());
+//! let mask = Mask::single(model.pattern().clone(), 4)?;
+//! let targets = [1, 2, 3, 4].into();
+//! let loss = model.loss(&tokens, &mask, targets, LossOptions::default(), Pass::eval())?;
+//! loss.backward()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Names of parameters
+//!
+//! They are a file format; `i` counts blocks from 0.
+//!
+//! | name | shape | there if |
+//! | --- | --- | --- |
+//! | `embed.weight` | `[vocab_size, d_model]` | |
+//! | `position.weight` | `[max_seq_len, d_model]` | `position = "learnt"` |
+//! | `blocks.i.attn_norm.weight` | `[d_model]` | |
+//! | `blocks.i.attn_norm.bias` | `[d_model]` | `norm = "layer"` and `bias` |
+//! | `blocks.i.attn.wq.weight` | `[d_model, d_model]` | |
+//! | `blocks.i.attn.wk.weight`, `….wv.weight` | `[n_kv_heads · head_dim, d_model]` | |
+//! | `blocks.i.attn.wo.weight` | `[d_model, d_model]` | |
+//! | `blocks.i.attn.w{q,k,v,o}.bias` | rows of the weight | `bias` |
+//! | `blocks.i.attn.q_norm.weight`, `….k_norm.weight` | `[head_dim]` | `qk_norm` |
+//! | `blocks.i.mlp_norm.weight` | `[d_model]` | |
+//! | `blocks.i.mlp_norm.bias` | `[d_model]` | `norm = "layer"` and `bias` |
+//! | `blocks.i.mlp.up.weight` | `[d_ff, d_model]` | |
+//! | `blocks.i.mlp.gate.weight` | `[d_ff, d_model]` | `activation = "swiglu"` |
+//! | `blocks.i.mlp.down.weight` | `[d_model, d_ff]` | |
+//! | `blocks.i.mlp.{up,gate,down}.bias` | rows of the weight | `bias` |
+//! | `norm.weight` | `[d_model]` | `norm_placement = "pre"` |
+//! | `norm.bias` | `[d_model]` | and `norm = "layer"` and `bias` |
+//! | `head.weight` | `[vocab_size, d_model]` | text-lm with `tied = false` |
+//! | `head.weight` | `[n_classes, d_model]` | text-classifier |
+//! | `head.bias` | `[n_classes]` | text-classifier with `bias` |
+//!
+//! # nanoGPT
+//!
+//! `bias = false`, everything else at its default but `activation = "gelu_erf"`, is the
+//! model of nanoGPT (<https://github.com/karpathy/nanoGPT>): pre-norm blocks, learnt
+//! positions, a tied head, weights drawn from N(0, 0.02²), those of `wo` and `down` from
+//! N(0, 0.02² / (2 n_layers)). It uses the exact GELU where GPT-2 has the tanh form, our
+//! default; losses of the two agree to the noise of a seed.
 
 mod config;
 pub mod cost;
+mod model;
+mod objective;
+mod parameters;
+mod stack;
+pub mod text;
 
 pub use config::{
-    Activation, ConfigError, DataSizes, Kind, MaskConfig, ModelConfig, NormKind, NormPlacement,
-    Pooling, PositionConfig,
+    Activation, ConfigError, DataSizes, Kind, MaskConfig, ModelConfig, NormKind, NormOrder, Pooling,
 };
+pub use encodings::EncodingConfig;
+pub use model::{Input, Model};
+pub use objective::{Evaluation, LossOptions};
+pub use parameters::{Parameter, parameters};

@@ -15,28 +15,6 @@ pub enum Kind {
     TextClassifier,
 }
 
-/// Which statistics a norm removes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum NormKind {
-    /// Mean and variance: Ba et al. 2016 <https://arxiv.org/abs/1607.06450>.
-    #[default]
-    Layer,
-    /// The mean square only: Zhang & Sennrich 2019 <https://arxiv.org/abs/1910.07467>.
-    Rms,
-}
-
-/// Where the norms of a block stand: Xiong et al. 2020 <https://arxiv.org/abs/2002.04745>.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum NormPlacement {
-    /// Before each layer, inside its residual branch, and once after the last block.
-    #[default]
-    Pre,
-    /// After each residual sum, as in the first transformer; wants warm-up.
-    Post,
-}
-
 /// What bends the feed-forward layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

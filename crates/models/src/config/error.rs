@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Kind, MaskConfig, PositionConfig};
+use super::{Kind, MaskConfig};
 
 /// A `[model]` table that describes no model.
 ///
@@ -60,21 +60,19 @@ pub enum ConfigError {
         n_kv_heads: usize,
     },
 
-    /// An encoding that works on pairs of channels, and an odd channel.
+    /// An encoding that turns pairs of channels, and heads with an odd one.
     #[error(
-        "position = {position} needs an even number of channels, but d_model = {d_model} and \
-         n_heads = {n_heads} leave {channels}; use a multiple of {} for d_model",
-        2 * d_model / channels
+        "position = \"rotary\" turns pairs of channels, but d_model = {d_model} and \
+         n_heads = {n_heads} make heads of {head_dim}; use a multiple of {} for d_model",
+        2 * n_heads
     )]
-    OddChannels {
-        /// The encoding.
-        position: PositionConfig,
+    OddHeads {
         /// Width of the residual stream.
         d_model: usize,
         /// Query heads.
         n_heads: usize,
-        /// Channels that the encoding pairs up.
-        channels: usize,
+        /// Channels of a head.
+        head_dim: usize,
     },
 
     /// A language model that is shown the answer.
@@ -145,7 +143,7 @@ impl ConfigError {
             | Self::TooSmallForData { key, .. } => std::slice::from_ref(key),
             Self::HeadsDoNotDivide { .. } => &["d_model", "n_heads"],
             Self::KvHeadsDoNotDivide { .. } => &["n_kv_heads", "n_heads"],
-            Self::OddChannels { .. } => &["d_model", "n_heads", "position"],
+            Self::OddHeads { .. } => &["d_model", "n_heads", "position"],
             Self::ReadsItsTargets { .. } => &["mask"],
             Self::TooManyParameters { .. } => &["d_model", "d_ff", "n_layers"],
         }

@@ -3,20 +3,20 @@
 mod choices;
 mod error;
 mod mask;
-mod position;
 mod raw;
 #[cfg(test)]
 mod tests;
 
 use std::ops::RangeInclusive;
 
+use encodings::EncodingConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use choices::{Activation, Kind, NormKind, NormPlacement, Pooling};
+pub use attn_core::{NormKind, NormOrder};
+pub use choices::{Activation, Kind, Pooling};
 pub use error::ConfigError;
 pub use mask::MaskConfig;
-pub use position::PositionConfig;
 use raw::RawModel;
 
 /// Widest residual stream.
@@ -53,9 +53,9 @@ pub struct ModelConfig {
     dropout: f64,
     attention_dropout: f64,
     mask: MaskConfig,
-    position: PositionConfig,
+    position: EncodingConfig,
     norm: NormKind,
-    norm_placement: NormPlacement,
+    norm_placement: NormOrder,
     norm_eps: f64,
     activation: Activation,
     bias: bool,
@@ -169,7 +169,7 @@ impl ModelConfig {
     }
 
     /// How the model is told where in its sequence a token stands.
-    pub fn position(&self) -> PositionConfig {
+    pub fn position(&self) -> EncodingConfig {
         self.position
     }
 
@@ -179,7 +179,7 @@ impl ModelConfig {
     }
 
     /// Where the norms of a block stand.
-    pub fn norm_placement(&self) -> NormPlacement {
+    pub fn norm_placement(&self) -> NormOrder {
         self.norm_placement
     }
 
@@ -412,26 +412,18 @@ fn mask(mask: Option<MaskConfig>, task: Task) -> Result<MaskConfig, ConfigError>
 }
 
 fn position(
-    position: PositionConfig,
+    position: EncodingConfig,
     d_model: usize,
     n_heads: usize,
-) -> Result<PositionConfig, ConfigError> {
-    let channels = match position {
-        PositionConfig::Rotary { theta } => {
-            positive("position.rotary.theta", theta, 1e12)?;
-            d_model / n_heads
-        }
-        PositionConfig::Sinusoidal => d_model,
-        PositionConfig::None | PositionConfig::Learnt | PositionConfig::Alibi => 2,
-    };
-    match channels % 2 {
-        0 => Ok(position),
-        _ => Err(ConfigError::OddChannels {
-            position,
+) -> Result<EncodingConfig, ConfigError> {
+    let head_dim = d_model / n_heads;
+    match position {
+        EncodingConfig::Rotary(_) if head_dim % 2 != 0 => Err(ConfigError::OddHeads {
             d_model,
             n_heads,
-            channels,
+            head_dim,
         }),
+        position => Ok(position),
     }
 }
 

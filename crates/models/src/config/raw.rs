@@ -1,9 +1,10 @@
 //! `[model]` as it is written.
 
+use encodings::EncodingConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, Kind, MaskConfig, NormKind, NormPlacement, Pooling, PositionConfig};
+use super::{Activation, Kind, MaskConfig, NormKind, NormOrder, Pooling};
 
 /// What the model is.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
@@ -35,15 +36,15 @@ pub(super) struct RawModel {
     /// What a position may read; "causal" for a text-lm, "full" for a text-classifier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) mask: Option<MaskConfig>,
-    /// How the model is told where in its sequence a token stands.
-    #[serde(default)]
-    pub(super) position: PositionConfig,
+    /// How the model is told where in its sequence a token stands; "learnt" if absent.
+    #[serde(default = "learnt")]
+    pub(super) position: EncodingConfig,
     /// Which statistics a norm removes.
-    #[serde(default)]
+    #[serde(default = "layer")]
     pub(super) norm: NormKind,
     /// Where the norms of a block stand.
     #[serde(default)]
-    pub(super) norm_placement: NormPlacement,
+    pub(super) norm_placement: NormOrder,
     /// Added to the variance or mean square of a norm.
     #[serde(default = "norm_eps")]
     pub(super) norm_eps: f64,
@@ -57,7 +58,7 @@ pub(super) struct RawModel {
     #[serde(default)]
     pub(super) qk_norm: bool,
     /// Standard deviation of the first weights; those that write to the residual stream
-    /// get `1/√(2 n_layers)` of it.
+    /// get `1/√(2 n_layers)` of it, learnt positions always 0.02.
     #[serde(default = "init_std")]
     pub(super) init_std: f64,
     /// Longest sequence, in tokens; `seq_len` of [data] if absent.
@@ -75,6 +76,14 @@ pub(super) struct RawModel {
     /// text-classifier: classes there are; those of the data if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) n_classes: Option<usize>,
+}
+
+fn learnt() -> EncodingConfig {
+    EncodingConfig::Learnt
+}
+
+fn layer() -> NormKind {
+    NormKind::Layer
 }
 
 fn norm_eps() -> f64 {

@@ -39,7 +39,7 @@ fn what_is_left_out_has_the_documented_default() -> Result {
     assert_eq!((lm.n_kv_heads(), lm.head_dim(), lm.d_ff()), (4, 32, 512));
     assert_eq!(
         (lm.mask(), lm.position()),
-        (MaskConfig::Causal, PositionConfig::Learnt)
+        (MaskConfig::Causal, EncodingConfig::Learnt)
     );
     assert_eq!(
         (lm.bias(), lm.qk_norm(), lm.norm_eps(), lm.init_std()),
@@ -47,7 +47,7 @@ fn what_is_left_out_has_the_documented_default() -> Result {
     );
     assert_eq!(
         (lm.norm(), lm.norm_placement()),
-        (NormKind::Layer, NormPlacement::Pre)
+        (NormKind::Layer, NormOrder::Pre)
     );
     let classifier = parse(&format!("{CLASSIFIER}dropout = 0.1\nactivation = 'swiglu'"))?;
     assert_eq!(classifier.pooling(), Some(Pooling::Mean));
@@ -86,8 +86,6 @@ fn a_configuration_written_back_reads_as_itself() -> Result {
                 parse(&format!("{LM}mask = {}", config.mask()))?.mask(),
                 config.mask()
             );
-            let shown = parse(&format!("{LM}position = {}", config.position()))?.position();
-            assert_eq!(shown, config.position());
         }
     }
     let sizes = DataSizes {
@@ -163,8 +161,8 @@ fn a_refusal_names_key_and_value() {
     );
     assert_eq!(
         of_lm("d_model = 60\nposition = 'rotary'"),
-        "position = { rotary = { theta = 10000.0 } } needs an even number of channels, but \
-         d_model = 60 and n_heads = 4 leave 15; use a multiple of 8 for d_model"
+        "position = \"rotary\" turns pairs of channels, but d_model = 60 and n_heads = 4 make \
+         heads of 15; use a multiple of 8 for d_model"
     );
     assert_eq!(
         of_lm("pooling = 'mean'"),
@@ -212,10 +210,6 @@ fn what_cannot_be_a_model_is_refused() {
         refusal(LM, keys);
     }
     refusal(CLASSIFIER, "n_classes = 1");
-    refusal(
-        CLASSIFIER,
-        "d_model = 33\nn_heads = 1\nposition = 'sinusoidal'",
-    );
 }
 
 #[test]
@@ -251,11 +245,10 @@ fn every_error_tells_which_keys_it_is_about() {
         ConfigError::ReadsItsTargets {
             mask: MaskConfig::Full,
         },
-        ConfigError::OddChannels {
-            position: PositionConfig::Sinusoidal,
-            d_model: 33,
-            n_heads: 1,
-            channels: 33,
+        ConfigError::OddHeads {
+            d_model: 60,
+            n_heads: 4,
+            head_dim: 15,
         },
         ConfigError::TooManyParameters {
             d_model: 65536,

@@ -1,0 +1,128 @@
+//! Any model that a `[model]` table can ask for.
+
+use std::sync::Arc;
+
+use attn_core::{Mask, Pass, Pattern, Stack};
+use candle_core::{Result, Tensor};
+use candle_nn::VarBuilder;
+
+use crate::objective::{Evaluation, LossOptions};
+use crate::text::{CausalLm, TextClassifier};
+use crate::{Kind, ModelConfig};
+
+/// A model of any kind: what a trainer holds.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Model {
+    /// A causal language model.
+    CausalLm(CausalLm),
+    /// A text classifier.
+    TextClassifier(TextClassifier),
+}
+
+/// What a model reads, one row a position.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Input {
+    /// Token ids, `[n]`.
+    Tokens(Arc<[u32]>),
+}
+
+impl Model {
+    /// Makes the model that `config` describes, taking its parameters from `vb`.
+    ///
+    /// # Errors
+    ///
+    /// If a size of `config` is still left to the data
+    /// ([`ModelConfig::resolve`] first), or `vb` lacks a parameter or has it in another
+    /// shape.
+    pub fn build(config: &ModelConfig, vb: VarBuilder) -> Result<Self> {
+        match config.kind() {
+            Kind::TextLm => CausalLm::new(config, vb).map(Self::CausalLm),
+            Kind::TextClassifier => TextClassifier::new(config, vb).map(Self::TextClassifier),
+        }
+    }
+
+    /// Scores of every token or class.
+    ///
+    /// # Shapes
+    ///
+    /// - `input`: `n` packed rows, the sequences of `mask`
+    /// - returns: `[n, vocab_size]` of a language model, `[batch, n_classes]` of a
+    ///   classifier
+    ///
+    /// # Errors
+    ///
+    /// An input that the model cannot read; see the model of the kind.
+    pub fn logits(&self, input: &Input, mask: &Mask, pass: Pass) -> Result<Tensor> {
+        let Input::Tokens(tokens) = input;
+        match self {
+            Self::CausalLm(model) => model.logits(tokens.clone(), mask, pass),
+            Self::TextClassifier(model) => model.logits(tokens.clone(), mask, pass),
+        }
+    }
+
+    /// What training minimises: the mean surprise at the targets, in nats.
+    ///
+    /// # Shapes
+    ///
+    /// - `input`: `n` packed rows, the sequences of `mask`
+    /// - `targets`: `[n]` for a language model, `[batch]` for a classifier; `u32::MAX`
+    ///   for none
+    /// - returns: a scalar
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::logits`], and targets that the model does not have.
+    pub fn loss(
+        &self,
+        input: &Input,
+        mask: &Mask,
+        targets: Arc<[u32]>,
+        options: LossOptions,
+        pass: Pass,
+    ) -> Result<Tensor> {
+        let Input::Tokens(tokens) = input;
+        match self {
+            Self::CausalLm(model) => model.loss(tokens.clone(), mask, targets, options, pass),
+            Self::TextClassifier(model) => model.loss(tokens.clone(), mask, targets, options, pass),
+        }
+    }
+
+    /// How well the model does on a batch, without dropout and label smoothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::loss`].
+    pub fn evaluate(&self, input: &Input, mask: &Mask, targets: &[u32]) -> Result<Evaluation> {
+        let Input::Tokens(tokens) = input;
+        match self {
+            Self::CausalLm(model) => model.evaluate(tokens.clone(), mask, targets),
+            Self::TextClassifier(model) => model.evaluate(tokens.clone(), mask, targets),
+        }
+    }
+
+    /// What a position may read of its own sequence: the pattern of every mask.
+    pub fn pattern(&self) -> &Pattern {
+        match self {
+            Self::CausalLm(model) => model.pattern(),
+            Self::TextClassifier(model) => model.pattern(),
+        }
+    }
+
+    /// Longest sequence, in positions.
+    pub fn max_seq_len(&self) -> usize {
+        match self {
+            Self::CausalLm(model) => model.max_seq_len(),
+            Self::TextClassifier(model) => model.max_seq_len(),
+        }
+    }
+
+    /// The blocks, to look at.
+    pub fn stack(&self) -> &Stack {
+        match self {
+            Self::CausalLm(model) => model.stack(),
+            Self::TextClassifier(model) => model.stack(),
+        }
+    }
+}
