@@ -11,6 +11,8 @@ Inputs are drawn from a fixed seed and rounded to f32; everything is computed in
 f64 and rounded to f32 once, so that the values depend on PyTorch's definitions
 and not on its kernels or this machine. In each file `case.y` is a result,
 `case.dx` the gradient by `x` of sum(y * dy), and what has no case is an input.
+In the files of the models a parameter has its own name, `grad.` before it is the
+gradient of `loss`.
 """
 
 import argparse
@@ -25,6 +27,7 @@ from safetensors.numpy import load_file, save_file
 
 ROOT = Path(__file__).resolve().parent.parent / "crates"
 IGNORED = 2**32 - 1  # an ignored target; PyTorch calls it -100
+EPS = 1e-5  # of a norm
 TOLERANCE = 1e-6  # of --check, relative above one and absolute below
 
 
@@ -91,8 +94,8 @@ def norm():
     n, d = 4, 10
     x, residual, dy = draw(n, d, scale=2.0, shift=0.5), draw(n, d), draw(n, d)
     gamma, beta = draw(d, scale=0.3, shift=1.0), draw(d)
-    layer = lambda x, gamma, beta=None: F.layer_norm(x, (d,), gamma, beta, eps=1e-5)
-    rms = lambda x, gamma: F.rms_norm(x, (d,), gamma, eps=1e-6)
+    layer = lambda x, gamma, beta=None: F.layer_norm(x, (d,), gamma, beta, EPS)
+    rms = lambda x, gamma: F.rms_norm(x, (d,), gamma, EPS)
     out = {"x": x, "residual": residual, "gamma": gamma, "beta": beta, "dy": dy}
     out |= with_grads("layer", layer, dy, x=x, gamma=gamma, beta=beta)
     out |= with_grads("layer_without_beta", layer, dy, x=x, gamma=gamma)
@@ -176,23 +179,26 @@ def attention():
     q, k, v = draw(n, n_heads * head_dim), draw(n, n_kv_heads * head_dim), draw(n, n_kv_heads * head_dim)
     dy = draw(n, n_heads * head_dim)
     _, positions = packed(lengths)
-    distance = (positions[:, None] - positions[None, :]).abs().double()
-    bias = -alibi_slopes(n_heads)[:, None, None] * distance
-    cases = {
-        "full": ("full", {}),
-        "causal": ("causal", {}),
-        "band": (("band", 2, 1), {}),
-        "chunk": (("chunk", 3, 1), {}),
-        "causal_rotary": ("causal", {"positions": positions}),
-        "causal_alibi": ("causal", {"bias": bias}),
-        "full_alibi": ("full", {"bias": bias}),
-    }
-    out = {"q": q, "k": k, "v": v, "dy": dy, "cu_seqlens": torch.tensor([0, 5, 6, 13])}
-    for name, (pattern, options) in cases.items():
+    bucket = positions[:, None] - positions[None, :] + max(lengths) - 1
+    table = draw(n_heads, 2 * max(lengths) - 1)
+    slopes = alibi_slopes(n_heads)[:, None, None]
+    alibi = -slopes * (bucket - max(lengths) + 1).abs().double()
+    out = {"q": q, "k": k, "v": v, "dy": dy, "table": table, "cu_seqlens": torch.tensor([0, 5, 6, 13])}
+
+    def case(name, pattern, **options):
         mask = allowed(pattern, lengths)
         f = lambda q, k, v: attend(q, k, v, n_heads, n_kv_heads, mask, **options)
-        out |= with_grads(name, f, dy, q=q, k=k, v=v)
-    return out
+        out.update(with_grads(name, f, dy, q=q, k=k, v=v))
+
+    case("full", "full")
+    case("causal", "causal")
+    case("band", ("band", 2, 1))
+    case("chunk", ("chunk", 3, 1))
+    case("causal_rotary", "causal", positions=positions)
+    case("causal_alibi", "causal", bias=alibi)
+    mask = allowed("full", lengths)
+    relative = lambda q, k, v, table: attend(q, k, v, n_heads, n_kv_heads, mask, table[:, bucket])
+    return out | with_grads("full_relative", relative, dy, q=q, k=k, v=v, table=table)
 
 
 def cross_entropy():
@@ -229,7 +235,7 @@ def optimizers():
     for i, (by_matrix, by_vector) in enumerate(steps):
         out |= {f"step{i}.dmatrix": by_matrix, f"step{i}.dvector": by_vector}
 
-    def run(case, make, max_norm, state):
+    def run(case, make, max_norm, moments):
         params = [matrix.clone().requires_grad_(), vector.clone().requires_grad_()]
         groups = [{"params": params[:1], "weight_decay": 0.1}, {"params": params[1:], "weight_decay": 0.0}]
         optimizer = make(groups)
@@ -241,13 +247,150 @@ def optimizers():
             out[f"{case}.step{i}.norm"] = norm
             for name, p in zip(["matrix", "vector"], params):
                 out[f"{case}.step{i}.{name}"] = p.clone()
-                for key, short in state.items():
-                    out[f"{case}.step{i}.{short}.{name}"] = optimizer.state[p][key].clone()
+                for moment in moments:
+                    out[f"{case}.step{i}.{moment}.{name}"] = optimizer.state[p][moment].clone()
 
-    moments = {"exp_avg": "m", "exp_avg_sq": "v"}
-    run("adamw", lambda g: torch.optim.AdamW(g, lr=0.02, betas=(0.9, 0.95), eps=1e-8), 1.0, moments)
-    run("sgd", lambda g: torch.optim.SGD(g, lr=0.02, momentum=0.9), math.inf, {"momentum_buffer": "velocity"})
+    adamw = lambda groups: torch.optim.AdamW(groups, lr=0.02, betas=(0.9, 0.95), eps=1e-8)
+    sgd = lambda nesterov: lambda groups: torch.optim.SGD(groups, lr=0.02, momentum=0.9, nesterov=nesterov)
+    run("adamw", adamw, 1.0, ["exp_avg", "exp_avg_sq"])
+    run("sgd", sgd(False), math.inf, ["momentum_buffer"])
+    run("nesterov", sgd(True), math.inf, ["momentum_buffer"])
     return out
+
+
+class Model:
+    """A transformer over packed rows, from a table of parameters by name.
+
+    `shape` maps each name to a shape; `draw` fills them. Written apart from the
+    layers it is compared with: functions of `torch.nn.functional` only.
+    """
+
+    def __init__(self, shape, draw, lengths, mask, n_heads, n_kv_heads):
+        scale = lambda name: (0.3, 1.0) if "norm" in name and name.endswith("weight") else (0.4, 0.0)
+        self.params = {}
+        for name, dims in shape.items():
+            std, mean = scale(name)
+            self.params[name] = draw(*dims, scale=std, shift=mean).requires_grad_()
+        self.lengths, self.heads = lengths, (n_heads, n_kv_heads)
+        self.mask = allowed(mask, lengths)
+        self.positions = packed(lengths)[1]
+
+    def linear(self, name, x):
+        return F.linear(x, self.params[f"{name}.weight"], self.params.get(f"{name}.bias"))
+
+    def layer_norm(self, name, x):
+        return F.layer_norm(x, x.shape[-1:], self.params[f"{name}.weight"], self.params[f"{name}.bias"], EPS)
+
+    def rms_norm(self, name, x):
+        return F.rms_norm(x, x.shape[-1:], self.params[f"{name}.weight"], EPS)
+
+    def attention(self, name, x, positions=None, norm_heads=False):
+        q, k, v = (self.linear(f"{name}.w{c}", x) for c in "qkv")
+        if norm_heads:
+            by_head = lambda part, x, n: self.rms_norm(f"{name}.{part}", x.unflatten(-1, (n, -1))).flatten(1)
+            q, k = by_head("q_norm", q, self.heads[0]), by_head("k_norm", k, self.heads[1])
+        y = attend(q, k, v, *self.heads, self.mask, positions=positions)
+        return self.linear(f"{name}.wo", y)
+
+    def grads(self, loss):
+        loss.backward()
+        grads = {f"grad.{name}": x.grad for name, x in self.params.items()}
+        return dict(self.params) | grads | {"loss": loss}
+
+
+def linear_shape(name, d_out, d_in, bias=True):
+    return {f"{name}.weight": (d_out, d_in)} | ({f"{name}.bias": (d_out,)} if bias else {})
+
+
+def norm_shape(name, d, bias=True):
+    return {f"{name}.weight": (d,)} | ({f"{name}.bias": (d,)} if bias else {})
+
+
+def block_shape(i, d, d_kv, d_ff, bias=True, gate=False, head_norm=None):
+    name = f"blocks.{i}"
+    shape = norm_shape(f"{name}.attn_norm", d, bias) | norm_shape(f"{name}.mlp_norm", d, bias)
+    for c, width in [("q", d), ("k", d_kv), ("v", d_kv), ("o", d)]:
+        shape |= linear_shape(f"{name}.attn.w{c}", width, d, bias)
+    if head_norm:
+        shape |= norm_shape(f"{name}.attn.q_norm", head_norm, False)
+        shape |= norm_shape(f"{name}.attn.k_norm", head_norm, False)
+    for part in ["up", "gate"] if gate else ["up"]:
+        shape |= linear_shape(f"{name}.mlp.{part}", d_ff, d, bias)
+    return shape | linear_shape(f"{name}.mlp.down", d, d_ff, bias)
+
+
+def next_token(ids, lengths):
+    """The token after each; none after the last of a segment."""
+    targets = torch.cat((ids[1:], ids[:1]))
+    targets[torch.tensor(lengths).cumsum(0) - 1] = -100
+    return targets
+
+
+def gpt():
+    """GPT-2's layers: learnt positions, norm first, tanh GELU, tied head."""
+    draw, d, d_ff, vocab, lengths = Draw(8), 16, 32, 13, [8, 6]
+    shape = {"embed.weight": (vocab, d), "position.weight": (8, d)} | norm_shape("norm", d)
+    for i in range(2):
+        shape |= block_shape(i, d, d, d_ff)
+    model = Model(shape, draw, lengths, "causal", 2, 2)
+    ids = draw.ids(sum(lengths), vocab)
+    targets = next_token(ids, lengths)
+
+    x = F.embedding(ids, model.params["embed.weight"])
+    x = x + F.embedding(model.positions, model.params["position.weight"])
+    for i in range(2):
+        x = x + model.attention(f"blocks.{i}.attn", model.layer_norm(f"blocks.{i}.attn_norm", x))
+        inner = model.linear(f"blocks.{i}.mlp.up", model.layer_norm(f"blocks.{i}.mlp_norm", x))
+        x = x + model.linear(f"blocks.{i}.mlp.down", F.gelu(inner, approximate="tanh"))
+    logits = F.linear(model.layer_norm("norm", x), model.params["embed.weight"])
+    loss = F.cross_entropy(logits, targets, ignore_index=-100)
+    return model.grads(loss) | {"ids": ids, "targets": targets, "logits": logits}
+
+
+def llama():
+    """Llama's layers, with Qwen 3's norm of queries and keys: rotary, RMS norm,
+    SwiGLU, grouped heads, no biases, a head of its own."""
+    draw, d, d_ff, vocab, lengths = Draw(9), 16, 24, 13, [8, 6]
+    shape = {"embed.weight": (vocab, d), "head.weight": (vocab, d)} | norm_shape("norm", d, False)
+    for i in range(2):
+        shape |= block_shape(i, d, d // 2, d_ff, bias=False, gate=True, head_norm=4)
+    model = Model(shape, draw, lengths, "causal", 4, 2)
+    ids = draw.ids(sum(lengths), vocab)
+    targets = next_token(ids, lengths)
+
+    x = F.embedding(ids, model.params["embed.weight"])
+    for i in range(2):
+        inner = model.rms_norm(f"blocks.{i}.attn_norm", x)
+        x = x + model.attention(f"blocks.{i}.attn", inner, positions=model.positions, norm_heads=True)
+        inner = model.rms_norm(f"blocks.{i}.mlp_norm", x)
+        inner = F.silu(model.linear(f"blocks.{i}.mlp.gate", inner)) * model.linear(f"blocks.{i}.mlp.up", inner)
+        x = x + model.linear(f"blocks.{i}.mlp.down", inner)
+    logits = model.linear("head", model.rms_norm("norm", x))
+    loss = F.cross_entropy(logits, targets, ignore_index=-100)
+    return model.grads(loss) | {"ids": ids, "targets": targets, "logits": logits}
+
+
+def classifier():
+    """The encoder of Vaswani et al.: sinusoids, norm last, every token reads every
+    other, with GELU; the mean of a text is classified."""
+    draw, d, d_ff, vocab, lengths, n_classes = Draw(10), 16, 32, 13, [5, 1, 7], 3
+    shape = {"embed.weight": (vocab, d)} | linear_shape("head", n_classes, d)
+    for i in range(2):
+        shape |= block_shape(i, d, d, d_ff)
+    model = Model(shape, draw, lengths, "full", 2, 2)
+    ids, targets = draw.ids(sum(lengths), vocab), draw.ids(len(lengths), n_classes)
+
+    frequency = 10_000.0 ** (-torch.arange(0, d, 2, dtype=torch.float64) / d)
+    angle = model.positions[:, None].double() * frequency
+    x = F.embedding(ids, model.params["embed.weight"]) + torch.stack((angle.sin(), angle.cos()), -1).flatten(1)
+    for i in range(2):
+        x = model.layer_norm(f"blocks.{i}.attn_norm", x + model.attention(f"blocks.{i}.attn", x))
+        inner = F.gelu(model.linear(f"blocks.{i}.mlp.up", x))
+        x = model.layer_norm(f"blocks.{i}.mlp_norm", x + model.linear(f"blocks.{i}.mlp.down", inner))
+    pooled = torch.stack([text.mean(0) for text in x.split(lengths)])
+    logits = model.linear("head", pooled)
+    loss = F.cross_entropy(logits, targets)
+    return model.grads(loss) | {"ids": ids, "targets": targets, "logits": logits}
 
 
 FILES = {
@@ -258,6 +401,9 @@ FILES = {
     "kernels/tests/golden/cross_entropy": cross_entropy,
     "kernels/tests/golden/embedding": embedding,
     "kernels/tests/golden/optimizers": optimizers,
+    "models/tests/golden/gpt": gpt,
+    "models/tests/golden/llama": llama,
+    "models/tests/golden/classifier": classifier,
 }
 
 
@@ -265,7 +411,7 @@ def stored(x):
     """As it lies in the file: f32, or u32 for ids and targets."""
     x = x.detach()
     if x.is_floating_point():
-        return np.ascontiguousarray(x.numpy().astype(np.float32))
+        return x.numpy().astype(np.float32, order="C")
     return np.where(x.numpy() == -100, IGNORED, x.numpy()).astype(np.uint32)
 
 
