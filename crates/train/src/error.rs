@@ -76,6 +76,10 @@ pub enum Error {
     #[error("{0}")]
     Data(String),
 
+    /// Data that cannot be read, or that is not what it should be.
+    #[error(transparent)]
+    Input(#[from] data::Error),
+
     /// More memory or another resource than the machine has.
     #[error("{0}")]
     Unavailable(String),
@@ -153,8 +157,10 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Config(_) | Self::Usage(_) => Exit::Usage,
-            Self::Checkpoint(CheckpointError::File(_)) => Exit::Io,
-            Self::Data(_) | Self::ModelFile(_) | Self::Checkpoint(_) => Exit::Data,
+            Self::Input(data::Error::Write { .. }) | Self::Checkpoint(CheckpointError::File(_)) => {
+                Exit::Io
+            }
+            Self::Data(_) | Self::Input(_) | Self::ModelFile(_) | Self::Checkpoint(_) => Exit::Data,
             Self::Unavailable(_) => Exit::Unavailable,
             Self::NonFinite { .. } => Exit::NonFinite,
             Self::CannotCreate { .. } => Exit::CannotCreate,

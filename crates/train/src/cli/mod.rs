@@ -5,7 +5,11 @@
 
 mod completions;
 mod console;
+mod explain;
+mod inputs;
 mod panics;
+mod schema;
+mod tokenizer;
 
 use std::process::ExitCode;
 
@@ -33,12 +37,18 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Explain(explain::ExplainArgs),
+    Tokenizer(tokenizer::TokenizerArgs),
+    Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
 }
 
 impl Command {
     fn run(self) -> Result<()> {
         match self {
+            Self::Explain(args) => explain::run(args),
+            Self::Tokenizer(args) => tokenizer::run(args),
+            Self::Schema(args) => schema::run(args),
             Self::Completions(args) => completions::run(args),
         }
     }

@@ -8,7 +8,7 @@ use super::{
     train::MAX_STEPS,
 };
 
-/// The `[checkpoint]` table.
+/// How often a run is saved, and how many of its states are kept: the `[checkpoint]` table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "RawCheckpoint", into = "RawCheckpoint")]
 pub struct CheckpointTable {
@@ -35,14 +35,14 @@ impl CheckpointTable {
     }
 }
 
-/// How often a run is saved, and how many of its states are kept.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[schemars(rename = "CheckpointTable")]
 struct RawCheckpoint {
     /// Steps from one checkpoint to the next; there is always one after the last step.
+    #[schemars(range(min = 1))]
     every: u64,
     /// Newest checkpoints that are kept.
+    #[schemars(range(min = 1, max = 1000))]
     keep: usize,
 }
 

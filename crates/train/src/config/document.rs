@@ -65,25 +65,30 @@ impl Document {
     /// The first thing that `T` refuses, with its place.
     pub fn to<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
         let root = self.root()?;
-        T::deserialize(Deserializer::from(root.clone())).map_err(|error| {
-            let found = locate::find(
-                root.get_ref(),
-                error.span(),
-                error.message(),
-                self.text.len() + 1,
-            );
-            let (what, remedy) = wording::refusal(error.message(), &found);
-            ConfigError::new(self.place(&found), what, remedy)
-        })
+        T::deserialize(Deserializer::from(root.clone()))
+            .map_err(|error| self.refuse(&root, error.span(), error.message()))
     }
 
-    /// An error that points at `key`, written `table.key`, or at the innermost of
-    /// its tables that the document has.
-    pub fn blame(&self, key: &str, what: impl AsRef<str>, remedy: impl AsRef<str>) -> ConfigError {
-        let found = self
-            .root()
-            .map(|root| locate::written(root.get_ref(), key))
-            .unwrap_or_default();
+    /// The error for what `table` turned out to be wrong with only later, when the data
+    /// was known: `message` is `key = value …; remedy`, as for every check of a table.
+    pub fn reject(&self, table: &str, message: &str) -> ConfigError {
+        match self.root() {
+            Ok(root) => {
+                let span = locate::written(root.get_ref(), table).span;
+                self.refuse(&root, span, message)
+            }
+            Err(error) => error,
+        }
+    }
+
+    fn refuse(
+        &self,
+        root: &Spanned<DeTable<'_>>,
+        span: Option<Range<usize>>,
+        message: &str,
+    ) -> ConfigError {
+        let found = locate::find(root.get_ref(), span, message, self.text.len() + 1);
+        let (what, remedy) = wording::refusal(message, &found);
         ConfigError::new(self.place(&found), what, remedy)
     }
 
@@ -187,7 +192,7 @@ lr = 1e-3
             (
                 "[train]",
                 "[trian]",
-                "c.toml:4:2: unknown table [trian]; did you mean `train`?",
+                "c.toml:4:2: unknown table [trian]; did you mean [train]?",
             ),
             (
                 "lr",
@@ -330,7 +335,7 @@ lr = 1e-3
             ),
             (
                 "optim.lr=1",
-                "--set `optim.lr=1`: unknown table [optim]; known: `run` and `train`",
+                "--set `optim.lr=1`: unknown table [optim]; known: [run] and [train]",
             ),
             (
                 "train.epochs=1",

@@ -8,7 +8,7 @@ use super::{
     train::{MAX_BATCH, MAX_STEPS},
 };
 
-/// The `[eval]` table.
+/// When to look at data that is not trained on: the `[eval]` table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "RawEval", into = "RawEval")]
 pub struct EvalTable {
@@ -77,24 +77,26 @@ pub enum Metric {
     Accuracy,
 }
 
-/// When to look at data that is not trained on.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[schemars(rename = "EvalTable")]
 struct RawEval {
     /// Steps from one evaluation to the next; there is always one after the last step.
+    #[schemars(range(min = 1))]
     every: u64,
     /// Sequences of one batch; as many as in training if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     batch_size: Option<usize>,
     /// Batches of an evaluation during training; the whole part if absent. The last
     /// evaluation always reads the whole part.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     max_batches: Option<usize>,
     /// What "best" means when the best model is kept.
     metric: Metric,
     /// Evaluations without improvement after which training stops; never if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     early_stopping: Option<u32>,
 }
 

@@ -46,7 +46,14 @@ pub(super) fn find(
     let keys = mentioned(message);
     let named: Vec<Found> = keys
         .iter()
-        .filter_map(|key| written_in(table, key, &here.path))
+        .filter_map(|key| {
+            let beside = || {
+                key.contains('.')
+                    .then(|| written_in(root, key, &[]))
+                    .flatten()
+            };
+            written_in(table, key, &here.path).or_else(beside)
+        })
         .collect();
     let set = |found: &&Found| {
         found

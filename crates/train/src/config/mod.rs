@@ -15,6 +15,8 @@ mod optimizer;
 mod overrides;
 mod read;
 mod run;
+mod run_config;
+mod schema;
 mod train;
 mod wording;
 
@@ -25,4 +27,6 @@ pub use error::{ConfigError, Place};
 pub use eval::{EvalTable, Metric};
 pub use optimizer::Optimizer;
 pub use run::{Device, Precision, RunTable};
+pub use run_config::RunConfig;
+pub use schema::schema;
 pub use train::{Length, Schedule, Shape, TrainTable};

@@ -12,7 +12,7 @@ const MAX_THREADS: usize = 1024;
 /// Longest name of a run.
 const MAX_NAME: usize = 128;
 
-/// The `[run]` table.
+/// What the run is called and where it computes: the `[run]` table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "RawRun", into = "RawRun")]
 pub struct RunTable {
@@ -128,15 +128,15 @@ pub enum Precision {
     #[default]
     F32,
     /// 16-bit products, 32-bit sums and master weights; no device computes it yet.
+    #[schemars(skip)]
     Bf16,
 }
 
-/// What the run is called and where it computes.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "RunTable")]
 struct RawRun {
     /// Name of the run; letters, digits, `.`, `_` and `-`. Names the folder `runs/NAME`.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"))]
     name: String,
     /// Seed of every random draw: initial weights, order of samples, dropout.
     #[serde(default)]
@@ -149,6 +149,7 @@ struct RawRun {
     precision: Precision,
     /// Threads to compute with; as many as there are cores if absent. Does not change the result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1024))]
     threads: Option<usize>,
 }
 

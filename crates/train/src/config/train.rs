@@ -17,7 +17,8 @@ const MAX_EPOCHS: u64 = 1_000_000;
 const MAX_ACCUMULATE: usize = 65_536;
 const MAX_LR: f64 = 100.0;
 
-/// The `[train]` table.
+/// How long, with what, and how fast to learn: the `[train]` table. One of `steps` and
+/// `epochs` is needed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "RawTrain", into = "RawTrain")]
 pub struct TrainTable {
@@ -158,38 +159,44 @@ enum ShapeName {
     Wsd,
 }
 
-/// How long, with what, and how fast to learn. One of `steps` and `epochs` is needed.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "TrainTable")]
 struct RawTrain {
     /// Updates of the optimiser; or give `epochs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     steps: Option<u64>,
     /// Passes over the training data; or give `steps`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
     epochs: Option<u64>,
     /// Sequences of one batch.
+    #[schemars(range(min = 1, max = 65_536))]
     batch_size: usize,
     /// Batches whose gradients make one update.
     #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 65_536))]
     accumulate: usize,
     /// What turns a gradient into an update.
     #[serde(default)]
     optimizer: OptimizerName,
     /// Decay of the mean of gradients (`adamw`: 0.9, `lion`: 0.9).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1))]
     beta1: Option<f64>,
     /// Decay of the mean of squares (`adamw`: 0.999), of the state (`lion`: 0.99).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1))]
     beta2: Option<f64>,
     /// Added to the root of the mean of squares (`adamw`: 1e-8).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     eps: Option<f64>,
     /// Share of the last update kept (`sgd`: 0.9).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1))]
     momentum: Option<f64>,
     /// Learning rate at its height.
+    #[schemars(range(min = 0, max = 100))]
     lr: f64,
     /// What the learning rate does after the warm-up.
     #[serde(default = "constant")]
@@ -205,19 +212,24 @@ struct RawTrain {
     min_lr: Option<f64>,
     /// Share of each weight matrix taken away per unit of learning rate; vectors are spared.
     #[serde(default = "weight_decay")]
+    #[schemars(range(min = 0, max = 10))]
     weight_decay: f64,
     /// Largest norm of the whole gradient; 0 for any.
     #[serde(default = "grad_clip")]
+    #[schemars(range(min = 0))]
     grad_clip: f64,
     /// Share of the target's probability spread over all classes.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 1))]
     label_smoothing: f64,
     /// Decay per step of a moving average of the weights, which is then what is
     /// evaluated and kept; no average if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1))]
     ema: Option<f64>,
     /// Steps from one line of training metrics to the next.
     #[serde(default = "log_every")]
+    #[schemars(range(min = 1))]
     log_every: u64,
 }
 

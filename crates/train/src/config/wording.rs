@@ -38,16 +38,19 @@ pub(crate) fn closest<'a>(
         .find(|(other, _)| *other == wanted)
         .map(|(_, ours)| *ours);
     let within = (wanted.chars().count() / 3).max(1);
+    let distance = |name: &str| {
+        let plain = plain(name);
+        let begins = wanted.len() >= 4 && plain.starts_with(&wanted);
+        let continues = plain.len() >= 4 && wanted.starts_with(&plain);
+        match () {
+            () if synonym == Some(name) => 0,
+            () if begins || continues => 1,
+            () => damerau_levenshtein(&wanted, &plain),
+        }
+    };
     candidates
         .into_iter()
-        .map(|name| {
-            let distance = if synonym == Some(name) {
-                0
-            } else {
-                damerau_levenshtein(&wanted, &plain(name))
-            };
-            (distance, name)
-        })
+        .map(|name| (distance(name), name))
         .filter(|(distance, _)| *distance <= within)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
@@ -88,12 +91,20 @@ pub(super) fn refusal(message: &str, found: &Found) -> (String, String) {
         .map_or(("", &[][..]), |(name, others)| (*name, others));
     let key = found.path.join(".");
     if message.starts_with("unknown field") {
-        return (unknown_key(name, found), suggestion(name, others, '`'));
+        return unknown_key(name, others, found);
+    }
+    // What `toml` says of a key in the table of an enum's variant.
+    if let Some(names) = message.strip_prefix("unexpected keys in table: ") {
+        let (unknown, known) = names
+            .split_once(", available keys: ")
+            .unwrap_or((names, ""));
+        let name = unknown.split(", ").next().unwrap_or(unknown);
+        return unknown_key(name, &known.split(", ").collect::<Vec<_>>(), found);
     }
     if message.starts_with("unknown variant") {
         return (
             format!("`{key}` cannot be \"{name}\""),
-            suggestion(name, others, '"'),
+            suggestion(name, others, TEXT),
         );
     }
     if message.starts_with("missing field") {
@@ -116,23 +127,35 @@ pub(super) fn refusal(message: &str, found: &Found) -> (String, String) {
     }
     let remedy = match mentioned(message).as_slice() {
         [] => "change the value".into(),
-        keys => format!("change {}", list(keys, '`', "or")),
+        keys => format!("change {}", list(keys, KEY, "or")),
     };
     (message.into(), remedy)
 }
 
-fn unknown_key(name: &str, found: &Found) -> String {
+fn unknown_key(name: &str, known: &[&str], found: &Found) -> (String, String) {
     match found.path.split_last() {
-        Some((_, [])) | None => format!("unknown table [{name}]"),
-        Some((_, tables)) => format!("unknown key `{name}` in [{}]", tables.join(".")),
+        Some((_, [])) | None => (
+            format!("unknown table [{name}]"),
+            suggestion(name, known, TABLE),
+        ),
+        Some((_, tables)) => {
+            let what = format!("unknown key `{name}` in [{}]", tables.join("."));
+            (what, suggestion(name, known, KEY))
+        }
     }
 }
 
-fn suggestion(name: &str, known: &[&str], quote: char) -> String {
+/// What goes around a name.
+type Quotes = (char, char);
+const KEY: Quotes = ('`', '`');
+const TABLE: Quotes = ('[', ']');
+const TEXT: Quotes = ('"', '"');
+
+fn suggestion(name: &str, known: &[&str], quotes: Quotes) -> String {
     match closest(name, known.iter().copied()) {
-        Some(meant) => format!("did you mean {quote}{meant}{quote}?"),
+        Some(meant) => format!("did you mean {}?", quoted_as(meant, quotes)),
         None if known.is_empty() => "remove it".into(),
-        None => format!("known: {}", list(known, quote, "and")),
+        None => format!("known: {}", list(known, quotes, "and")),
     }
 }
 
@@ -180,14 +203,18 @@ fn quoted(message: &str) -> Vec<&str> {
 }
 
 /// `a`, `b` or `c`
-fn list(names: &[impl AsRef<str>], quote: char, last: &str) -> String {
+fn list(names: &[impl AsRef<str>], quotes: Quotes, last: &str) -> String {
     let names: Vec<String> = names
         .iter()
-        .map(|name| format!("{quote}{}{quote}", name.as_ref()))
+        .map(|name| quoted_as(name.as_ref(), quotes))
         .collect();
     match names.split_last() {
         Some((name, [])) => name.clone(),
         Some((name, others)) => format!("{} {last} {name}", others.join(", ")),
         None => String::new(),
     }
+}
+
+fn quoted_as(name: &str, (open, close): Quotes) -> String {
+    format!("{open}{name}{close}")
 }

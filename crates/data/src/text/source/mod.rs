@@ -90,6 +90,30 @@ impl Source {
         })
     }
 
+    /// The text at each of `paths` in turn, the column `text` of tables.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and if there are no paths.
+    pub fn open_all<P: AsRef<Path>>(paths: &[P]) -> Result<Self> {
+        let mut files = Vec::new();
+        for path in paths {
+            for file in find(path.as_ref())? {
+                let format = Format::of(&file);
+                files.push((file, format));
+            }
+        }
+        let at = Place::file(paths.first().map_or(Path::new(""), AsRef::as_ref));
+        if files.is_empty() {
+            return Err(Error::NoFiles { at });
+        }
+        Ok(Self {
+            at,
+            origin: Origin::Files(files),
+            columns: Columns::default(),
+        })
+    }
+
     /// One document that is already in memory.
     pub fn embedded(text: &str) -> Self {
         Self {

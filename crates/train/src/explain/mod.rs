@@ -1,0 +1,128 @@
+//! What a configuration amounts to, told before anything is trained: the resolved
+//! configuration, the arithmetic and memory of a step, the mask.
+
+mod numbers;
+
+use attn_core::{Mask, Pattern};
+use models::cost;
+
+use crate::config::{Optimizer, RunConfig};
+use numbers::{bytes, flops, grouped};
+
+/// Lengths of the two sequences whose mask is drawn.
+const DRAWN: [u32; 2] = [16, 8];
+
+/// Describes `config`, whose model must be resolved, in at most 100 columns.
+pub fn explain(config: &RunConfig) -> String {
+    let mut text = config.to_toml();
+    let sections = [step(config), memory(config), mask(config)];
+    for section in sections {
+        text.push('\n');
+        text.push_str(&section);
+    }
+    text
+}
+
+/// Tokens of one batch.
+fn n_tokens(config: &RunConfig) -> u64 {
+    config.train.batch_size() as u64 * config.data.seq_len() as u64
+}
+
+/// The arithmetic of one update: [`cost::step_flops`], term by term.
+fn step(config: &RunConfig) -> String {
+    let model = &config.model;
+    let (batch_size, seq_len, accumulate) = (
+        config.train.batch_size() as u64,
+        config.data.seq_len(),
+        config.train.accumulate() as u64,
+    );
+    let n_tokens = accumulate * n_tokens(config);
+    let one = walled(model.mask().into(), &[seq_len as u32]);
+    let n_pairs = accumulate * batch_size * cost::n_pairs(&one);
+
+    let products = cost::step_flops(model, n_tokens, 0);
+    let attention = cost::step_flops(model, 0, n_pairs);
+    let (n_layers, d_model) = (model.n_layers(), model.d_model());
+    let times = if accumulate > 1 {
+        format!(", {accumulate} times")
+    } else {
+        String::new()
+    };
+    let mut text = format!(
+        "a step of {} tokens: {batch_size} sequences of {seq_len}{times}\n",
+        grouped(n_tokens)
+    );
+    let formula = format!(
+        "6 · {} in matrices · {} tokens",
+        grouped(cost::n_matrix_params(model)),
+        grouped(n_tokens)
+    );
+    text.push_str(&line("matrix products", &formula, &flops(products)));
+    let formula = format!(
+        "12 · {n_layers} layers · {d_model} wide · {} pairs",
+        grouped(n_pairs)
+    );
+    text.push_str(&line("attention", &formula, &flops(attention)));
+    text.push_str(&line("together", "", &flops(products + attention)));
+    text
+}
+
+/// The memory of one step: [`cost::training_memory`], part by part.
+fn memory(config: &RunConfig) -> String {
+    let of_optimizer = match config.train.optimizer() {
+        Optimizer::AdamW { .. } => 2,
+        Optimizer::Sgd { .. } | Optimizer::Lion { .. } => 1,
+    };
+    let n_states = of_optimizer + u64::from(config.train.ema().is_some());
+    let memory = cost::training_memory(&config.model, n_tokens(config), n_states);
+    let states = format!("{n_states} a parameter: optimiser, moving average");
+    let mut text = "memory, estimated\n".to_owned();
+    text.push_str(&line(
+        "parameters",
+        "4 bytes each",
+        &bytes(memory.parameters),
+    ));
+    text.push_str(&line(
+        "gradients",
+        "one a parameter",
+        &bytes(memory.gradients),
+    ));
+    text.push_str(&line("states", &states, &bytes(memory.states)));
+    text.push_str(&line(
+        "activations",
+        "kept for the backward pass; linear in tokens",
+        &bytes(memory.activations),
+    ));
+    text.push_str(&line("together", "", &bytes(memory.total())));
+    text
+}
+
+/// A drawing of the mask over two short sequences, so that the wall is seen.
+fn mask(config: &RunConfig) -> String {
+    let mask = walled(config.model.mask().into(), &DRAWN);
+    let [first, second] = DRAWN;
+    let mut text = format!(
+        "who may read whom: a row reads the columns marked █; two sequences, of {first} and {second} tokens\n"
+    );
+    for row in mask.picture(usize::MAX).lines() {
+        text.push_str("  ");
+        text.push_str(row);
+        text.push('\n');
+    }
+    text
+}
+
+/// `pattern` over sequences of these lengths, one after the other.
+fn walled(pattern: Pattern, lengths: &[u32]) -> Mask {
+    let ends = lengths.iter().scan(0, |end, length| {
+        *end += length;
+        Some(*end)
+    });
+    Mask::new(pattern, std::iter::once(0).chain(ends).collect::<Vec<_>>())
+        .expect("walls that only rise, and a pattern that configurations can name")
+}
+
+/// `  name   note   value`, the value flush right at column 80.
+fn line(name: &str, note: &str, value: &str) -> String {
+    format!("  {name:<17}{note:<46}{value:>15}\n")
+}

@@ -1,0 +1,6 @@
+//! What the library and the binary do, seen from outside.
+
+mod bad_configuration;
+mod command_line;
+mod configs;
+mod tokenizer;
