@@ -98,7 +98,13 @@ fn batch(seed: u64) -> candle_core::Result<(Arc<[u32]>, Tensor)> {
         ((state >> 33) % N_SYMBOLS as u64) as u32
     };
     let ids: Arc<[u32]> = (0..BATCH * SEQ_LEN).map(|_| draw()).collect();
-    let before = |i: usize| if i % SEQ_LEN == 0 { ids[i] } else { ids[i - 1] };
+    let before = |i: usize| {
+        if i.is_multiple_of(SEQ_LEN) {
+            ids[i]
+        } else {
+            ids[i - 1]
+        }
+    };
     let targets: Vec<u32> = (0..ids.len()).map(before).collect();
     Ok((ids.clone(), Tensor::new(targets, &Device::Cpu)?))
 }

@@ -1,9 +1,9 @@
 //! Scaled dot-product attention under a mask, and a look at its weights.
 
 use candle_core::{Error, Result, Tensor, bail};
+use kernels::Attention;
 use kernels::rng::Key;
 
-use crate::interim::{self, Attention};
 use crate::{Mask, Position};
 
 /// `softmax(q kᵀ / √d + bias) v` over the keys that `mask` grants each query; Vaswani et
@@ -47,19 +47,13 @@ pub fn attend(
 ) -> Result<Tensor> {
     let (_, n_heads, head_dim) = q.dims3()?;
     let (_, n_kv_heads, _) = k.dims3()?;
-    let heads = Heads {
+    let layout = Heads {
         n_heads,
         n_kv_heads,
         head_dim,
     };
-    let settings = heads.settings(mask, position, None)?;
-    let y = interim::attention(
-        &q.flatten_from(1)?,
-        &k.flatten_from(1)?,
-        &v.flatten_from(1)?,
-        &settings,
-    )?;
-    y.reshape(q.dims())
+    let settings = layout.settings(mask, position, None)?;
+    kernels::attention(q, k, v, &settings)?.reshape(q.dims())
 }
 
 /// How the columns of queries, keys and values are shared out.
@@ -120,24 +114,29 @@ pub fn attention_weights(
 ) -> Result<Tensor> {
     let (_, n_heads, head_dim) = q.dims3()?;
     let (_, n_kv_heads, _) = k.dims3()?;
-    let settings = Heads {
+    let layout = Heads {
         n_heads,
         n_kv_heads,
         head_dim,
-    }
-    .settings(mask, position, None)?;
-    let (q, k) = (q.flatten_from(1)?, k.flatten_from(1)?);
-    let of_head = |&head: &usize| {
-        let of_row = |&row: &usize| {
-            if head >= n_heads || row >= mask.n_queries() {
-                bail!(
-                    "no row {row} of head {head}: {} rows, {n_heads} heads",
-                    mask.n_queries()
-                );
-            }
-            interim::attention_weights(&q, &k, &settings, head, row..row + 1)
-        };
-        Tensor::cat(&rows.iter().map(of_row).collect::<Result<Vec<_>>>()?, 0)
     };
-    Tensor::stack(&heads.iter().map(of_head).collect::<Result<Vec<_>>>()?, 0)
+    let settings = layout.settings(mask, position, None)?;
+    let mut weights = Vec::with_capacity(heads.len());
+    for &head in heads {
+        let mut of_head = Vec::with_capacity(rows.len());
+        for &row in rows {
+            if head >= n_heads || row >= mask.n_queries() {
+                let n = mask.n_queries();
+                bail!("no row {row} of head {head} among {n} rows of {n_heads} heads");
+            }
+            of_head.push(kernels::attention_weights(
+                q,
+                k,
+                &settings,
+                head,
+                row..row + 1,
+            )?);
+        }
+        weights.push(Tensor::cat(&of_head, 0)?);
+    }
+    Tensor::stack(&weights, 0)
 }

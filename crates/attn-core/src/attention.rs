@@ -1,14 +1,14 @@
 //! Multi-head self-attention.
 
 use candle_core::{Tensor, bail};
-use candle_nn::{Module, VarBuilder};
+use candle_nn::{Init, Module, VarBuilder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::attend::{Heads, attention_weights};
 use crate::cache::LayerCache;
 use crate::config::{ConfigError, probability, width};
-use crate::{Context, Dropout, Linear, Norm, NormConfig, NormKind, WeightInit};
+use crate::{Context, Dropout, Linear, WeightInit};
 
 /// Width and head layout of one attention layer.
 ///
@@ -215,7 +215,7 @@ pub struct MultiHeadAttention {
     wk: Linear,
     wv: Linear,
     wo: Linear,
-    qk_norm: Option<(Norm, Norm)>,
+    qk_norm: Option<(HeadNorm, HeadNorm)>,
     heads: Heads,
     weights_dropout: Dropout,
     dropout: Dropout,
@@ -236,7 +236,7 @@ impl MultiHeadAttention {
         let d_kv = n_kv_heads * head_dim;
         let project =
             |name: &str, d_out| Linear::new(d_model, d_out, bias, init.weight(), vb.pp(name));
-        let norm = |name: &str| Norm::new(&NormConfig::new(NormKind::Rms), head_dim, vb.pp(name));
+        let norm = |name: &str| HeadNorm::new(head_dim, vb.pp(name));
         Ok(Self {
             wq: project("wq", d_model)?,
             wk: project("wk", d_kv)?,
@@ -313,14 +313,14 @@ impl MultiHeadAttention {
         let y = if self.qk_norm.is_none() && cache.is_none() {
             // One matrix for all three: no split, no copy.
             let projections = [&self.wq, &self.wk, &self.wv].map(|w| (w.weight(), w.bias()));
-            crate::interim::attention_packed(&kernels::linear_concat(x, &projections)?, &settings)?
+            kernels::attention_packed(&kernels::linear_concat(x, &projections)?, &settings)?
         } else {
             let (q, k, v) = self.project(x)?;
             let (k, v) = match cache {
                 Some(cache) => cache.extend(&k, &v, mask)?,
                 None => (k, v),
             };
-            crate::interim::attention(&q, &k, &v, &settings)?
+            kernels::attention(&q, &k, &v, &settings)?
         };
         self.dropout.after(&self.wo, &y, residual, pass)
     }
@@ -330,14 +330,29 @@ impl MultiHeadAttention {
         let (q, k) = (self.wq.forward(x)?, self.wk.forward(x)?);
         let (q, k) = match &self.qk_norm {
             None => (q, k),
-            Some((q_norm, k_norm)) => (self.by_head(q_norm, &q)?, self.by_head(k_norm, &k)?),
+            Some((q_norm, k_norm)) => (q_norm.forward(&q)?, k_norm.forward(&k)?),
         };
         Ok((q, k, self.wv.forward(x)?))
     }
+}
 
-    /// Normalises every head of every row.
-    fn by_head(&self, norm: &Norm, x: &Tensor) -> candle_core::Result<Tensor> {
-        norm.forward(&x.reshape(((), self.heads.head_dim))?)?
-            .reshape(x.dims())
+/// RMS norm of every head; all heads share one weight, `[head_dim]`.
+#[derive(Debug, Clone)]
+struct HeadNorm {
+    weight: Tensor,
+}
+
+impl HeadNorm {
+    const EPS: f64 = 1e-5;
+
+    fn new(head_dim: usize, vb: VarBuilder) -> candle_core::Result<Self> {
+        Ok(Self {
+            weight: vb.get_with_hints(head_dim, "weight", Init::Const(1.0))?,
+        })
+    }
+
+    /// `[n, h·d] -> [n, h·d]`
+    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        kernels::rms_norm_groups(x, &self.weight, Self::EPS)
     }
 }

@@ -37,7 +37,7 @@ impl Dropout {
     /// - returns: `[n, d]`
     pub fn forward(&self, x: &Tensor, residual: Option<&Tensor>, pass: Pass) -> Result<Tensor> {
         match (self.draws(pass), residual) {
-            (Some((p, key)), _) => crate::interim::dropout(x, residual, p, key),
+            (Some((p, key)), _) => kernels::dropout(x, residual, p, key),
             (None, Some(residual)) => kernels::add(residual, x),
             (None, None) => Ok(x.clone()),
         }
@@ -61,7 +61,7 @@ impl Dropout {
         match self.draws(pass) {
             None => linear.forward_with(x, None, residual),
             Some((p, key)) => {
-                crate::interim::dropout(&linear.forward_with(x, None, None)?, residual, p, key)
+                kernels::dropout(&linear.forward_with(x, None, None)?, residual, p, key)
             }
         }
     }

@@ -32,7 +32,7 @@ impl Embedding {
     ///
     /// If an id is not below `vocab_size`.
     pub fn lookup(&self, ids: Arc<[u32]>) -> Result<Tensor> {
-        crate::interim::embedding(ids, &self.weight)
+        kernels::embedding(ids, &self.weight)
     }
 
     /// The table, `[vocab_size, d_model]`: also the weight of a tied head.

@@ -213,7 +213,7 @@ impl Mlp {
     ) -> candle_core::Result<Tensor> {
         let inner = match &self.bend {
             Bend::Pointwise(activation) => self.up.forward_with(x, Some(*activation), None)?,
-            Bend::Gated { gate } => crate::interim::swiglu(
+            Bend::Gated { gate } => kernels::swiglu(
                 &gate.forward_with(x, None, None)?,
                 &self.up.forward_with(x, None, None)?,
             )?,

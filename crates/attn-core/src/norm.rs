@@ -161,9 +161,9 @@ impl Norm {
     ) -> candle_core::Result<Tensor> {
         match self {
             Self::Layer { weight, bias, eps } => {
-                crate::interim::layer_norm(x, residual, weight, bias.as_ref(), *eps)
+                kernels::layer_norm(x, residual, weight, bias.as_ref(), *eps)
             }
-            Self::Rms { weight, eps } => crate::interim::rms_norm(x, residual, weight, *eps),
+            Self::Rms { weight, eps } => kernels::rms_norm(x, residual, weight, *eps),
         }
     }
 }

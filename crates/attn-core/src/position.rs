@@ -2,8 +2,9 @@
 
 use std::fmt::Debug;
 
+use kernels::{RelativeBias, Rotary};
+
 use crate::Mask;
-use crate::interim::{RelativeBias, Rotary};
 use candle_core::{Result, Tensor};
 
 /// A position encoding: three hooks, each of which does nothing by default.

@@ -286,6 +286,14 @@ mod tests {
     }
 
     #[test]
+    fn the_schema_knows_names_and_settings() {
+        let schema = schemars::schema_for!(EncodingConfig).to_value().to_string();
+        for word in NAMES.iter().chain(&["theta", "base"]) {
+            assert!(schema.contains(&format!("\"{word}\"")), "{word}: {schema}");
+        }
+    }
+
+    #[test]
     fn sizes_that_do_not_fit_are_errors() {
         let sizes = Sizes {
             d_model: 9,

@@ -92,8 +92,7 @@ impl Sinusoidal {
 impl Position for Sinusoidal {
     fn embed(&self, x: &Tensor, mask: &Mask) -> Result<Tensor> {
         let (_, table) = self.table.up_to(mask.max_len(), |n| self.table(n))?;
-        let positions = Tensor::new(&*mask.positions(), &self.device)?;
-        kernels::add(x, &table.index_select(&positions, 0)?)
+        kernels::add(x, &kernels::embedding(mask.positions(), &table)?)
     }
 }
 

@@ -186,6 +186,3 @@ pub(crate) fn deliver<T: Real>(
     ACTIVE.set(active);
     result
 }
-
-#[cfg(test)]
-mod tests;

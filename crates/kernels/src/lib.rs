@@ -40,11 +40,8 @@ pub use dropout::dropout;
 pub use embedding::embedding;
 pub use grads::FlatGrads;
 pub use linear::{linear, linear_concat};
-pub use norm::{layer_norm, rms_norm};
+pub use norm::{layer_norm, rms_norm, rms_norm_groups};
 pub use segment_pool::{Pool, segment_pool};
 pub use simd::{Real, instruction_set};
 pub use spans::Spans;
 pub use tape::backward;
-
-#[cfg(test)]
-mod tests;

@@ -41,7 +41,7 @@ pub enum MaskError {
     #[error("edges cannot be decoded step by step")]
     EdgesCannotDecode,
     /// The pattern is not one interval of keys per query.
-    #[error("attention along edges is not an interval of keys; this kernel does not have it")]
+    #[error("cannot attend along edges: attention reads intervals of keys")]
     EdgesAreNotSpans,
     /// A chunk holds no position.
     #[error("chunk size is 0")]

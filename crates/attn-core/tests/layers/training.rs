@@ -29,7 +29,13 @@ fn a_mixed_model_learns_to_look_back() -> Result {
     let mask = Mask::new(Pattern::Causal, [0, n as u32, 2 * n as u32])?;
     let positions = Tensor::new(&*mask.positions(), &Device::Cpu)?;
     let targets: Vec<u32> = (0..2 * n)
-        .map(|i| if i % n == 0 { ids[i] } else { ids[i - 1] })
+        .map(|i| {
+            if i.is_multiple_of(n) {
+                ids[i]
+            } else {
+                ids[i - 1]
+            }
+        })
         .collect();
     let targets = Tensor::new(targets, &Device::Cpu)?;
 

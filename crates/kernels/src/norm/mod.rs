@@ -54,6 +54,25 @@ pub fn rms_norm(x: &Tensor, residual: Option<&Tensor>, gamma: &Tensor, eps: f64)
     norm(Kind::RootMeanSquare, x, residual, gamma, None, eps)
 }
 
+/// [`rms_norm`] of each group of `d` neighbouring channels: of the heads of a row.
+///
+/// # Shapes
+///
+/// - `x`: `[.., m · d]`, contiguous
+/// - `gamma`: `[d]`, the same for all groups
+/// - returns: the shape of `x`
+///
+/// # Errors
+///
+/// Fails if shapes or types disagree.
+pub fn rms_norm_groups(x: &Tensor, gamma: &Tensor, eps: f64) -> Result<Tensor> {
+    let (d, width) = (gamma.dims1()?, x.dims().last().copied().unwrap_or(0));
+    if d == 0 || width % d != 0 {
+        bail!("norm: groups of {d} in rows of {width}");
+    }
+    rows(Kind::RootMeanSquare, d, x, None, gamma, None, eps)
+}
+
 fn norm(
     kind: Kind,
     x: &Tensor,
@@ -65,6 +84,19 @@ fn norm(
     let Some(&d) = x.dims().last() else {
         bail!("norm: a scalar has no rows");
     };
+    rows(kind, d, x, residual, gamma, beta, eps)
+}
+
+/// Normalises every `d` values of `x + residual`.
+fn rows(
+    kind: Kind,
+    d: usize,
+    x: &Tensor,
+    residual: Option<&Tensor>,
+    gamma: &Tensor,
+    beta: Option<&Tensor>,
+    eps: f64,
+) -> Result<Tensor> {
     for vector in std::iter::once(gamma).chain(beta) {
         if vector.dims() != [d] {
             bail!("norm: rows of {d}, scale or shift of {:?}", vector.shape());

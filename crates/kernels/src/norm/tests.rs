@@ -139,3 +139,16 @@ fn shapes_and_types_that_disagree_are_refused() -> Result<()> {
     assert!(rms_norm(&x.t()?, None, &randn(2, 3)?, EPS).is_err());
     Ok(())
 }
+
+#[test]
+fn groups_of_a_row_are_rows_of_their_own() -> Result<()> {
+    let (x, gamma) = (var(1, &[3, 8])?, var(2, &[4])?);
+    let rows = oracle::rms_norm(&x.reshape((6, 4))?, &gamma, EPS)?;
+    let y = rms_norm_groups(&x, &gamma, EPS)?;
+    assert_close(&y, &rows.reshape((3, 8))?, 1e-12)?;
+    let inputs = [("x", &x), ("gamma", &gamma)];
+    gradcheck_all(&inputs, || rms_norm_groups(&x, &gamma, EPS))?;
+    reach(&(y * randn(3, (3, 8))?)?.sum_all()?, inputs)?;
+    assert!(rms_norm_groups(&x, &randn(2, 3)?, EPS).is_err());
+    Ok(())
+}
