@@ -43,7 +43,11 @@ impl Node for AddNode {
 
     /// Both gradients are that of the sum.
     fn backward(&self, pass: &Backward<'_>) -> Result<Vec<Option<Tensor>>> {
-        Ok(pass.wanted.iter().map(|wanted| wanted.then(|| pass.grad.clone())).collect())
+        Ok(pass
+            .wanted
+            .iter()
+            .map(|wanted| wanted.then(|| pass.grad.clone()))
+            .collect())
     }
 }
 
@@ -71,7 +75,10 @@ mod tests {
 
     #[test]
     fn a_sum_is_that_of_the_tensors_and_its_gradient_goes_to_both() -> Result<()> {
-        let (x, y) = (Var::from_tensor(&randn(1, (3, 5))?)?, Var::from_tensor(&randn(2, (3, 5))?)?);
+        let (x, y) = (
+            Var::from_tensor(&randn(1, (3, 5))?)?,
+            Var::from_tensor(&randn(2, (3, 5))?)?,
+        );
         let sum = add(&x, &y)?;
         assert_close(&sum, &(x.as_tensor() + y.as_tensor())?, 0.0)?;
         let inputs = [("x", &x), ("y", &y)];

@@ -186,3 +186,6 @@ pub(crate) fn deliver<T: Real>(
     ACTIVE.set(active);
     result
 }
+
+#[cfg(test)]
+mod tests;

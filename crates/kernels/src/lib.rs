@@ -45,3 +45,6 @@ pub use segment_pool::{Pool, segment_pool};
 pub use simd::{Real, instruction_set};
 pub use spans::Spans;
 pub use tape::backward;
+
+#[cfg(test)]
+mod tests;

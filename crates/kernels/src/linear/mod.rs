@@ -101,7 +101,9 @@ fn forward(
         let x_values = values::<T>(x)?;
         let mut first = 0;
         for ((w, _), &out) in maps.iter().zip(&sizes.widths) {
-            cpu::product(&sizes, &x_values, &values(w)?, &mut y[first..], out);
+            // Without rows, there is nothing past the first column.
+            let y = y.get_mut(first..).unwrap_or_default();
+            cpu::product(&sizes, &x_values, &values(w)?, y, out);
             first += out;
         }
         let before = match activation {
@@ -135,6 +137,11 @@ fn joined_bias<T: Real>(maps: &[(&Tensor, Option<&Tensor>)], sizes: &Sizes) -> R
         }
     }
     Ok(joined)
+}
+
+/// The matrix `g` from column `first` on; empty without rows.
+fn columns_from<T>(g: &[T], first: usize) -> &[T] {
+    g.get(first..).unwrap_or_default()
 }
 
 /// Rows, input columns, and output columns of each map.
@@ -198,7 +205,7 @@ impl<T: Real> Node for LinearNode<T> {
                     n,
                     *d_in,
                     out,
-                    &g[first..],
+                    columns_from(g, first),
                     columns,
                     &w,
                     dx,
@@ -211,7 +218,16 @@ impl<T: Real> Node for LinearNode<T> {
         let mut first = 0;
         for (i, &out) in widths.iter().enumerate() {
             grads.push(pass.deliver(1 + i, |dw: &mut [T], accumulate| {
-                cpu::weight_grad(n, *d_in, out, &g[first..], columns, &x, dw, accumulate);
+                cpu::weight_grad(
+                    n,
+                    *d_in,
+                    out,
+                    columns_from(g, first),
+                    columns,
+                    &x,
+                    dw,
+                    accumulate,
+                );
                 Ok(())
             })?);
             first += out;

@@ -1,7 +1,10 @@
+use candle_core::backprop::GradStore;
 use candle_core::{DType, Result, Tensor, Var};
 use testkit::{gradcheck_all, randn};
 
-use crate::{Activation, FlatGrads, backward, linear, linear_concat};
+use crate::{
+    Activation, FlatGrads, activate, add, backward, layer_norm, linear, linear_concat, swiglu,
+};
 
 /// Variables of a small graph: input, three weights, three biases, one wide weight.
 fn variables(dtype: DType) -> Result<Vec<Var>> {
@@ -120,5 +123,79 @@ fn constants_are_not_recorded() -> Result<()> {
         None,
     )?;
     assert!(!y.track_op());
+    Ok(())
+}
+
+/// The norm hands one tensor to both of its arguments, which are read elsewhere, too.
+#[test]
+fn a_gradient_that_two_arguments_share_is_not_added_to_in_place() -> Result<()> {
+    let var = |seed| Var::from_tensor(&randn(seed, (3, 4))?);
+    let (a, b) = (var(1)?, var(2)?);
+    let gamma = randn(3, 4)?;
+    let graph = || {
+        let x = activate(&a, Activation::Silu)?;
+        let y = activate(&b, Activation::Silu)?;
+        let normed = layer_norm(&x, Some(&y), &gamma, None, 1e-5)?;
+        add(&add(&normed, &x)?, &swiglu(&y, &normed)?)
+    };
+    let by_candle = graph()?.backward()?;
+    let by_walk = backward(graph()?)?;
+    for var in [&a, &b] {
+        let want = by_candle.get(var).expect("reached");
+        assert_eq!(flat(want)?, flat(by_walk.get(var).expect("reached"))?);
+    }
+    Ok(())
+}
+
+#[test]
+fn one_tensor_in_every_place_gets_all_gradients() -> Result<()> {
+    let x = Var::from_tensor(&randn(1, (4, 4))?)?;
+    let graph = || {
+        let y = linear(&x, &x, None, Some(Activation::Silu), Some(&x))?;
+        linear_concat(&y, &[(&x, None), (&y, None), (&x, None), (&y, None)])
+    };
+    gradcheck_all(&[("x", &x)], graph)?;
+    let by_candle = graph()?.backward()?;
+    let by_walk = backward(graph()?)?;
+    let grad = |store: &GradStore| flat(store.get(&x).expect("reached"));
+    assert_eq!(grad(&by_candle)?, grad(&by_walk)?);
+    Ok(())
+}
+
+/// Any of the seven arguments of a node may be a constant.
+#[test]
+fn constants_among_the_arguments_are_left_out() -> Result<()> {
+    let vars = variables(DType::F64)?;
+    let args = &vars[..7];
+    for constant in 0..128u32 {
+        let is_constant = |i: usize| constant & (1 << i) != 0;
+        let pick = |(i, var): (usize, &Var)| match is_constant(i) {
+            true => var.as_detached_tensor(),
+            false => var.as_tensor().clone(),
+        };
+        let picked: Vec<Tensor> = args.iter().enumerate().map(pick).collect();
+        let [x, w0, w1, w2, b0, b1, b2] = &picked[..] else {
+            unreachable!("seven arguments")
+        };
+        let graph = || linear_concat(x, &[(w0, Some(b0)), (w1, Some(b1)), (w2, Some(b2))]);
+        let (by_candle, by_walk) = (graph()?.backward()?, backward(graph()?)?);
+        let all = linear_concat(
+            &vars[0],
+            &[0, 1, 2].map(|i| (vars[1 + i].as_tensor(), Some(vars[4 + i].as_tensor()))),
+        )?;
+        let want = all.backward()?;
+        for (i, var) in args.iter().enumerate() {
+            for got in [&by_candle, &by_walk] {
+                match got.get(var) {
+                    None => assert!(is_constant(i), "no gradient for {i} of {constant:b}"),
+                    Some(_) if constant == 127 => {}
+                    Some(got) => {
+                        assert!(!is_constant(i), "a gradient for {i} of {constant:b}");
+                        assert_eq!(flat(got)?, flat(want.get(var).expect("reached"))?);
+                    }
+                }
+            }
+        }
+    }
     Ok(())
 }

@@ -41,13 +41,18 @@ pub fn backward(loss: Tensor) -> Result<GradStore> {
         let Some(Sum { grad, .. }) = pending.remove(id) else {
             bail!("no gradient reached {}", node.node.name());
         };
-        let mut handed_on = HashSet::from([grad.id()]);
-        for (i, result) in node.backward(output, &grad)?.into_iter().enumerate() {
+        let results = node.backward(output, &grad)?;
+        let times = |id| {
+            let of = |t: &Tensor| usize::from(t.id() == id);
+            of(&grad) + results.iter().flatten().map(of).sum::<usize>()
+        };
+        for (i, result) in results.iter().enumerate() {
             let Some(result) = result else { continue };
-            // A node may hand its own gradient on, or one tensor to two arguments.
+            // A node may hand its own gradient on, or one tensor to two arguments:
+            // then nobody owns it.
             let sum = Sum {
-                owned: handed_on.insert(result.id()),
-                grad: result,
+                owned: times(result.id()) == 1,
+                grad: result.clone(),
             };
             let (id, sum) = match pending.remove(&node.ids[i]) {
                 None => (node.ids[i], sum),
