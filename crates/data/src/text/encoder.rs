@@ -173,3 +173,124 @@ impl<'a, F: FnMut(&[u32]) -> Result<()>> Encoder<'a, F> {
             .unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::tokenizer::{self, Unknown};
+    use crate::text::{Source, TokenizerKind, TokenizerTraining};
+    use proptest::prelude::*;
+    use std::sync::OnceLock;
+
+    const TRAINING_TEXT: &str =
+        "the cat's 42 naïve cats, — and\n\n  the 東京 hats aaaa\tbb.\nThat ";
+
+    /// Tokenizers that look around in different ways.
+    fn tokenizers() -> &'static [(&'static str, Tokenizer)] {
+        static ALL: OnceLock<Vec<(&str, Tokenizer)>> = OnceLock::new();
+        ALL.get_or_init(|| {
+            let source = Source::embedded(&TRAINING_TEXT.repeat(30));
+            let learnt = |kind| {
+                let training = TokenizerTraining {
+                    kind,
+                    vocab_size: 330,
+                    lowercase: false,
+                };
+                tokenizer::train(&training, &source).expect("the text is sound")
+            };
+            let bpe = learnt(TokenizerKind::Bpe);
+            // The whole text one word, so that merges may cross anything; and
+            // blanks put before every text.
+            let without_words = variant(&bpe, "/pre_tokenizer/use_regex", false);
+            let with_blank = variant(&bpe, "/pre_tokenizer/add_prefix_space", true);
+            vec![
+                ("bytes", Tokenizer::bytes()),
+                (
+                    "chars",
+                    Tokenizer::chars(TRAINING_TEXT.chars(), Unknown::Token),
+                ),
+                ("bpe", bpe),
+                ("bpe without words", without_words),
+                ("bpe with a blank", with_blank),
+                ("wordpiece", learnt(TokenizerKind::Wordpiece)),
+                ("unigram", learnt(TokenizerKind::Unigram)),
+                ("words", learnt(TokenizerKind::Words)),
+            ]
+        })
+    }
+
+    fn variant(tokenizer: &Tokenizer, pointer: &str, setting: bool) -> Tokenizer {
+        let mut value: serde_json::Value =
+            serde_json::from_str(tokenizer.to_json()).expect("our own JSON");
+        *value.pointer_mut(pointer).expect("a setting of BPE") = setting.into();
+        Tokenizer::from_json(&value.to_string(), &Place::file("x")).expect("a sound variant")
+    }
+
+    fn encode(tokenizer: &Tokenizer, pieces: &[&str], sizes: Sizes) -> (Vec<u32>, usize) {
+        let (mut ids, mut parts) = (Vec::new(), 0);
+        let mut encoder = Encoder::new(tokenizer, sizes, |some| {
+            ids.extend_from_slice(some);
+            parts += 1;
+            Ok(())
+        });
+        for (i, text) in pieces.iter().enumerate() {
+            let (text, starts) = (text.to_string(), i == 0);
+            let piece = Piece {
+                text,
+                label: None,
+                starts,
+                at: Place::file("x"),
+            };
+            encoder.push(&piece).expect("no character is foreign");
+        }
+        encoder.end_document().expect("no character is foreign");
+        (ids, parts)
+    }
+
+    /// Words, runs without a break, and blanks of all kinds.
+    fn text() -> impl Strategy<Value = String> {
+        let part = prop_oneof![
+            8 => prop::sample::select(vec!["the", "cat's", "naïve", "東京", " 42", "—", "aaaa", "Z🦊", ".", ","]).prop_map(String::from),
+            8 => prop::sample::select(vec![" ", "  ", "\n", "\n\n", " \n ", "\t", "\u{a0}"]).prop_map(String::from),
+            1 => (prop::sample::select(vec!["a", "b.", "ab", "\n", " "]), 1usize..300).prop_map(|(s, n)| s.repeat(n)),
+        ];
+        prop::collection::vec(part, 0..300).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn chunks_have_the_tokens_of_the_whole(text in text(), cuts in prop::collection::vec(0.0..1.0, 0..20)) {
+            let mut cuts: Vec<usize> = cuts
+                .iter()
+                .map(|at| (at * text.len() as f64) as usize)
+                .map(|at| (0..=at).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0))
+                .chain([0, text.len()])
+                .collect();
+            cuts.sort_unstable();
+            let pieces: Vec<&str> = cuts.windows(2).map(|ends| &text[ends[0]..ends[1]]).collect();
+            for (name, tokenizer) in tokenizers() {
+                let whole = tokenizer.encode(&text).unwrap();
+                let (parts, _) = encode(tokenizer, &pieces, Sizes { chunk: 150, context: 80 });
+                prop_assert_eq!(&parts, &whole, "{}", name);
+            }
+        }
+    }
+
+    #[test]
+    fn long_text_is_cut_and_a_word_without_end_is_not() {
+        let prose = TRAINING_TEXT.repeat(200);
+        let endless = "a".repeat(10_000);
+        let sizes = Sizes {
+            chunk: 500,
+            context: 100,
+        };
+        for (name, tokenizer) in tokenizers().iter().filter(|(_, t)| !t.is_local()) {
+            let (ids, parts) = encode(tokenizer, &[&prose], sizes);
+            assert!(parts > 10, "{name}: {parts} parts");
+            assert_eq!(ids, tokenizer.encode(&prose).expect("known"), "{name}");
+            let (ids, _) = encode(tokenizer, &[&endless], sizes);
+            assert_eq!(ids, tokenizer.encode(&endless).expect("known"), "{name}");
+        }
+    }
+}

