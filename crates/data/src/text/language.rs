@@ -45,10 +45,11 @@ impl LanguageData {
     pub fn open(config: &TextDataConfig, open: &Open<'_>) -> Result<Self> {
         let text = source(config.path(), config, open)?;
         let tokenizer = choose_tokenizer(config, open, &text, Unknown::Refused)?;
+        let content = text.fingerprint()?;
         let mut fingerprint = blake3::Hasher::new();
-        fingerprint.update(text.fingerprint()?.as_bytes());
+        fingerprint.update(content.as_bytes());
 
-        let tokens = encode(&text, &tokenizer, config.cache())?;
+        let tokens = encode(&text, &content, &tokenizer, config.cache())?;
         let end = match config.val() {
             Some(_) => tokens.len(),
             None => (tokens.len() as f64 * (1.0 - config.val_fraction())) as u64,
@@ -64,8 +65,9 @@ impl LanguageData {
         let val = match config.val() {
             Some(path) => {
                 let text = source(path, config, open)?;
-                fingerprint.update(text.fingerprint()?.as_bytes());
-                Some(fixed(&text, &tokenizer, config, "validation")?)
+                let content = text.fingerprint()?;
+                fingerprint.update(content.as_bytes());
+                Some(fixed(&text, &content, &tokenizer, config, "validation")?)
             }
             None if config.val_fraction() == 0.0 => None,
             None => {
@@ -120,7 +122,14 @@ impl LanguageData {
             return Ok(None);
         };
         let text = Source::open(path, &self.config)?;
-        Ok(Some(fixed(&text, &self.tokenizer, &self.config, "test")?))
+        let content = text.fingerprint()?;
+        Ok(Some(fixed(
+            &text,
+            &content,
+            &self.tokenizer,
+            &self.config,
+            "test",
+        )?))
     }
 
     /// Tokens in the training part.
@@ -137,11 +146,12 @@ impl LanguageData {
 /// Windows over all of `text` that never move.
 fn fixed(
     text: &Source,
+    content: &blake3::Hash,
     tokenizer: &Tokenizer,
     config: &TextDataConfig,
     split: &'static str,
 ) -> Result<Arc<Windows>> {
-    let tokens = encode(text, tokenizer, config.cache())?;
+    let tokens = encode(text, content, tokenizer, config.cache())?;
     let end = tokens.len();
     Windows {
         tokens,
@@ -237,17 +247,23 @@ impl std::fmt::Debug for Windows {
     }
 }
 
-/// The tokens of `text`: from the cache, or encoded and put there.
+/// The tokens of `text`, whose hash is `content`: from the cache, or encoded and
+/// put there.
 ///
 /// Text that is in memory anyway stays there; so does text for which no cache
 /// can be written, with a warning.
-fn encode(text: &Source, tokenizer: &Tokenizer, folder: Option<&Path>) -> Result<Arc<Tokens>> {
+fn encode(
+    text: &Source,
+    content: &blake3::Hash,
+    tokenizer: &Tokenizer,
+    folder: Option<&Path>,
+) -> Result<Arc<Tokens>> {
     if text.is_embedded() {
         return encode_in_memory(text, tokenizer);
     }
     let key = {
         let mut hasher = blake3::Hasher::new_derive_key("attention data token cache 1");
-        hasher.update(text.fingerprint()?.as_bytes());
+        hasher.update(content.as_bytes());
         hasher.update(tokenizer.fingerprint().as_bytes());
         hasher.finalize()
     };

@@ -1,6 +1,8 @@
 //! The crate as its users meet it: from files on disk to batches.
 
 mod classes;
+mod hostile_texts;
+mod hostile_tokenizers;
 mod language;
 mod tokenizers;
 

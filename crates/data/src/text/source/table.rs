@@ -2,12 +2,13 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Bytes, Read};
+use std::iter::Peekable;
 use std::path::Path;
 use std::rc::Rc;
 use std::str;
 
-use csv::{ByteRecord, ErrorKind, ReaderBuilder};
+use csv::{ByteRecord, ErrorKind, ReaderBuilder, Terminator};
 
 use super::{Columns, MAX_RECORD, Piece, Reader};
 use crate::text::Format;
@@ -95,7 +96,7 @@ impl Reader for Table {
             .label
             .map(|column| self.rows.field(column, &at))
             .transpose()?;
-        let text = self.rows.field(self.text, &at)?.replace("\r\n", "\n");
+        let text = self.rows.field(self.text, &at)?;
         Ok(Some(Piece {
             text,
             label,
@@ -107,7 +108,7 @@ impl Reader for Table {
 
 /// The rows of a file, with their places.
 struct Rows {
-    reader: csv::Reader<Budget>,
+    reader: csv::Reader<UnixLines>,
     record: ByteRecord,
     /// Bytes that the next row may still have.
     budget: Rc<Cell<usize>>,
@@ -119,12 +120,10 @@ impl Rows {
         let budget = Rc::new(Cell::new(MAX_RECORD));
         let reader = ReaderBuilder::new()
             .delimiter(delimiter)
+            .terminator(Terminator::Any(b'\n'))
             .has_headers(false)
             .flexible(true)
-            .from_reader(Budget {
-                file,
-                left: Rc::clone(&budget),
-            });
+            .from_reader(UnixLines::new(file, Rc::clone(&budget)));
         Self {
             reader,
             record: ByteRecord::new(),
@@ -136,13 +135,24 @@ impl Rows {
     /// Reads the next row into `record` and says where it starts.
     fn next(&mut self) -> Result<Option<Place>> {
         self.budget.set(MAX_RECORD);
-        let start = self.reader.position().line();
-        let line = |record: &ByteRecord| record.position().map_or(start, csv::Position::line);
+        let first = self.reader.position().line();
+        let before = Place::line(&self.path.path, first);
         match self.reader.read_byte_record(&mut self.record) {
-            Ok(true) => Ok(Some(Place::line(&self.path.path, line(&self.record)))),
+            Ok(true) => {
+                // Counted from the end, because blank lines before a row are passed over.
+                let inside = self
+                    .record
+                    .as_slice()
+                    .iter()
+                    .filter(|&&byte| byte == b'\n')
+                    .count();
+                let line = self.reader.position().line() - 1 - inside as u64;
+                // A quote that is never closed ends with the file, not with a line.
+                Ok(Some(Place::line(&self.path.path, line.max(first))))
+            }
             Ok(false) => Ok(None),
             Err(_) if self.budget.get() == 0 => Err(Error::RecordTooLong {
-                at: Place::line(&self.path.path, start),
+                at: before,
                 limit: MAX_RECORD,
             }),
             Err(error) => Err(match error.into_kind() {
@@ -151,7 +161,7 @@ impl Rows {
                     cause,
                 },
                 other => Error::Table {
-                    at: Place::line(&self.path.path, start),
+                    at: before,
                     reason: format!("not a table: {other:?}"),
                     remedy: "check separators and quotes",
                 },
@@ -203,20 +213,46 @@ impl Rows {
     }
 }
 
-/// A file of which no row may read more than its budget.
-struct Budget {
-    file: File,
+/// A file in which every line ends in `\n`, the last one too, and of which no row
+/// may read more than its budget.
+struct UnixLines {
+    bytes: Peekable<Bytes<BufReader<File>>>,
+    last: u8,
     left: Rc<Cell<usize>>,
 }
 
-impl Read for Budget {
+impl UnixLines {
+    fn new(file: File, left: Rc<Cell<usize>>) -> Self {
+        Self {
+            bytes: BufReader::new(file).bytes().peekable(),
+            last: b'\n',
+            left,
+        }
+    }
+
+    fn next(&mut self) -> Option<io::Result<u8>> {
+        match self.bytes.next() {
+            Some(Ok(b'\r')) if matches!(self.bytes.peek(), Some(Ok(b'\n'))) => self.bytes.next(),
+            None if self.last != b'\n' => Some(Ok(b'\n')),
+            byte => byte,
+        }
+    }
+}
+
+impl Read for UnixLines {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = self.left.get();
         if left == 0 {
             return Err(io::Error::other("record too long"));
         }
-        let wanted = buffer.len().min(left);
-        let read = self.file.read(&mut buffer[..wanted])?;
+        let mut read = 0;
+        for slot in buffer.iter_mut().take(left) {
+            let Some(byte) = self.next().transpose()? else {
+                break;
+            };
+            (*slot, self.last) = (byte, byte);
+            read += 1;
+        }
         self.left.set(left - read);
         Ok(read)
     }

@@ -20,7 +20,7 @@ const MAX_GROWTH: usize = 4096;
 /// The JSON of a tokenizer file that passed all checks.
 pub(super) fn parse(json: &str, at: &Place) -> Result<Value> {
     let value: Value = serde_json::from_str(json).map_err(|error| Error::Tokenizer {
-        at: Place::column(&at.path, error.line() as u64, error.column() as u64),
+        at: Place::column(&at.path, error.line() as u64, error.column().max(1) as u64),
         reason: format!("not JSON: {}", crate::text::without_place(&error)),
     })?;
     check(&value).map_err(|reason| Error::Tokenizer {
