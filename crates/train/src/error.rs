@@ -97,6 +97,13 @@ pub enum Error {
         remedy: &'static str,
     },
 
+    /// The gradient of the first update is zero or missing for some parameters.
+    #[error("no gradient reaches {params}; an operation on the way records no backward pass")]
+    Unreached {
+        /// Their names.
+        params: String,
+    },
+
     /// The output folder or file cannot be made.
     #[error("{}: {source}; choose another `--out`", path.display())]
     CannotCreate {
@@ -162,7 +169,7 @@ impl Error {
             }
             Self::Data(_) | Self::Input(_) | Self::ModelFile(_) | Self::Checkpoint(_) => Exit::Data,
             Self::Unavailable(_) => Exit::Unavailable,
-            Self::NonFinite { .. } => Exit::NonFinite,
+            Self::NonFinite { .. } | Self::Unreached { .. } => Exit::NonFinite,
             Self::CannotCreate { .. } => Exit::CannotCreate,
             Self::Stdout(source) if source.kind() == io::ErrorKind::BrokenPipe => Exit::BrokenPipe,
             Self::Io { .. } | Self::File(_) | Self::Stdout(_) => Exit::Io,

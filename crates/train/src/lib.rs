@@ -3,13 +3,18 @@
 //! The library behind the binary `train`: [`config`] turns text into a run that is
 //! known to make sense, [`Error`] says what can stop one and with which exit code.
 
+pub mod bench;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;
+pub mod dataset;
+pub mod device;
 pub mod durable;
 pub mod embedded;
 mod error;
+pub mod evaluate;
 pub mod explain;
+pub mod fit;
 pub mod lock;
 pub mod metrics;
 pub mod model_file;
@@ -17,5 +22,6 @@ pub mod progress;
 pub mod run_dir;
 pub mod schedule;
 pub mod signals;
+pub mod trainer;
 
 pub use error::{Error, Exit, Result};

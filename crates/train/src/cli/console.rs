@@ -19,6 +19,11 @@ pub(crate) struct Console {
 }
 
 impl Console {
+    /// Whether progress is not to be shown.
+    pub(crate) fn quiet(self) -> bool {
+        self.quiet
+    }
+
     /// Sends log lines to standard error, coloured on a terminal unless `NO_COLOR` is set.
     pub(super) fn start_logging(self) {
         let level = match (self.quiet, self.verbose) {

@@ -3,9 +3,11 @@
 //! Results go to standard output, everything else to standard error. An error is
 //! one line, `error: …`, and an exit code of [`Exit`].
 
+mod bench;
 mod completions;
 mod console;
 mod explain;
+mod fit;
 mod inputs;
 mod panics;
 mod schema;
@@ -37,6 +39,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Fit(fit::FitArgs),
+    Bench(bench::BenchArgs),
     Explain(explain::ExplainArgs),
     Tokenizer(tokenizer::TokenizerArgs),
     Schema(schema::SchemaArgs),
@@ -44,8 +48,10 @@ enum Command {
 }
 
 impl Command {
-    fn run(self) -> Result<()> {
+    fn run(self, console: Console) -> Result<()> {
         match self {
+            Self::Fit(args) => fit::run(args, console),
+            Self::Bench(args) => bench::run(args),
             Self::Explain(args) => explain::run(args),
             Self::Tokenizer(args) => tokenizer::run(args),
             Self::Schema(args) => schema::run(args),
@@ -58,7 +64,7 @@ impl Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.console.start_logging();
-    let outcome = panics::contain(|| cli.command.run());
+    let outcome = panics::contain(|| cli.command.run(cli.console));
     let exit = match outcome {
         Ok(Ok(())) => return ExitCode::SUCCESS,
         Ok(Err(error)) => {

@@ -1,0 +1,126 @@
+//! How fast a configuration trains, on made-up tokens: no data needed, nothing kept.
+
+use std::time::Instant;
+
+use data::{Batch, IGNORED};
+use kernels::rng::{Domain, Key};
+use models::{DataSizes, Kind, cost};
+use serde::Serialize;
+
+use crate::config::RunConfig;
+use crate::device;
+use crate::error::{Error, Result};
+use crate::trainer::Trainer;
+
+/// What a benchmark measured; the last line of `train bench`, as JSON.
+#[derive(Debug, Clone, Serialize)]
+pub struct Measurement {
+    /// Milliseconds of an update: forward, backward, clip and optimiser.
+    pub median_ms: f64,
+    /// The fastest update.
+    pub min_ms: f64,
+    /// The slowest update.
+    pub max_ms: f64,
+    /// Tokens learnt from in a second, at the median.
+    pub tokens_per_s: f64,
+    /// Useful arithmetic in 10⁹ operations a second, at the median; see [`models::cost`].
+    pub gflops: f64,
+    /// Largest resident memory of the process, in 2²⁰ bytes.
+    pub peak_rss_mb: f64,
+    /// Updates measured.
+    pub steps: usize,
+    /// Parameters of the model.
+    pub n_params: u64,
+    /// Threads that computed.
+    pub threads: usize,
+    /// Instruction set that our kernels ran on.
+    pub isa: &'static str,
+    /// Loss of the first update.
+    pub first_loss: f64,
+}
+
+/// Times `steps` updates of `config` after `warmup` that are not counted.
+///
+/// # Errors
+///
+/// A size that only data could tell is missing from the configuration.
+pub fn bench(config: &RunConfig, warmup: usize, steps: usize) -> Result<Measurement> {
+    let steps = steps.max(1);
+    let device = device::open(&config.run)?;
+    let mut trainer = Trainer::new(config, (warmup + steps) as u64, &device)?;
+    let batches: Vec<Batch> = (0..config.train.accumulate())
+        .map(|i| synthetic(config, i as u32))
+        .collect::<Result<_>>()?;
+    let (mut first_loss, mut times) = (None, Vec::with_capacity(steps));
+    for step in 0..warmup + steps {
+        let start = Instant::now();
+        let update = trainer.update(step as u64, &batches)?;
+        let elapsed = start.elapsed().as_secs_f64();
+        first_loss.get_or_insert(update.loss);
+        if step >= warmup {
+            times.push(elapsed);
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    let median = times[times.len() / 2];
+    let n_tokens: usize = batches.iter().map(Batch::n_positions).sum();
+    let flops: f64 = batches
+        .iter()
+        .map(|batch| cost::step_flops(&config.model, batch.n_positions() as u64, cost::n_pairs(&batch.mask)))
+        .sum();
+    Ok(Measurement {
+        median_ms: median * 1e3,
+        min_ms: times[0] * 1e3,
+        max_ms: times[times.len() - 1] * 1e3,
+        tokens_per_s: n_tokens as f64 / median,
+        gflops: flops / median / 1e9,
+        peak_rss_mb: peak_rss_bytes() as f64 / f64::from(1 << 20),
+        steps,
+        n_params: cost::n_params(&config.model),
+        threads: rayon::current_num_threads(),
+        isa: kernels::instruction_set(),
+        first_loss: first_loss.unwrap_or(f64::NAN),
+    })
+}
+
+/// The sizes of made-up data: the window that `[data]` names, and those classes and
+/// tokens that `[model]` does not fix.
+pub fn synthetic_sizes(config: &RunConfig) -> DataSizes {
+    DataSizes {
+        seq_len: Some(config.data.seq_len()),
+        vocab_size: config.model.vocab_size().is_err().then_some(256),
+        n_classes: config.model.n_classes().is_err().then_some(2),
+    }
+}
+
+/// A batch of tokens drawn uniformly from the vocabulary.
+fn synthetic(config: &RunConfig, index: u32) -> Result<Batch> {
+    let (samples, length) = (config.train.batch_size(), config.data.seq_len());
+    let n = samples * length;
+    let key = Key { seed: config.run.seed(), domain: Domain::Benchmark, step: index, site: 0 };
+    let vocab_size = config.model.vocab_size().map_err(unresolved)? as u64;
+    let draw = |i: u64, below: u64| (u64::from(key.word(i)) * below >> 32) as u32;
+    let tokens: Vec<u32> = (0..n as u64).map(|i| draw(i, vocab_size)).collect();
+    let targets: Vec<u32> = match config.model.kind() {
+        Kind::TextLm => (0..n as u64).map(|i| draw(n as u64 + i, vocab_size)).collect(),
+        Kind::TextClassifier => {
+            let classes = config.model.n_classes().map_err(unresolved)?.map_or(2, |n| n as u64);
+            (0..samples as u64).map(|i| draw(n as u64 + i, classes)).collect()
+        }
+    };
+    debug_assert!(!targets.contains(&IGNORED));
+    let ends: Vec<usize> = (1..=samples).map(|i| i * length).collect();
+    Ok(Batch::of_tokens(tokens, &ends, targets, &config.model.mask().into())?)
+}
+
+fn unresolved(error: models::ConfigError) -> Error {
+    Error::Usage(error.to_string())
+}
+
+/// The largest resident set that this process has had.
+fn peak_rss_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}

@@ -1,0 +1,41 @@
+//! `train bench CONFIG`
+
+use std::path::PathBuf;
+
+use super::console;
+use crate::bench::{bench, synthetic_sizes};
+use crate::config::{Document, RunConfig};
+use crate::device;
+use crate::error::{Error, Result};
+
+/// Time training steps on made-up tokens; the last line of output is JSON
+#[derive(Debug, clap::Args)]
+pub(super) struct BenchArgs {
+    /// Configuration to time
+    #[arg(value_name = "CONFIG")]
+    config: PathBuf,
+
+    /// Steps that are timed
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    steps: u32,
+
+    /// Steps before them, not timed
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    warmup: u32,
+
+    /// Change one key of the configuration, e.g. `data.seq_len=512`; no value removes it
+    #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+pub(super) fn run(args: BenchArgs) -> Result<()> {
+    let document = Document::read(&args.config, &args.overrides)?;
+    let config: RunConfig = document.to()?;
+    let config = config
+        .resolve(synthetic_sizes(&config))
+        .map_err(|error| document.reject("model", &error.to_string()))?;
+    let pool = device::pool(config.run.threads())?;
+    let measured = pool.install(|| bench(&config, args.warmup as usize, args.steps as usize))?;
+    let line = serde_json::to_string(&measured).map_err(|error| Error::Usage(error.to_string()))?;
+    console::print(&format!("{line}\n"))
+}

@@ -1,0 +1,35 @@
+//! Where a run computes, and with how many threads.
+
+use candle_core::Device;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::config::{self, RunTable};
+use crate::error::{Error, Result};
+
+/// The device that `run` asks for.
+///
+/// # Errors
+///
+/// This build has no such device.
+pub fn open(run: &RunTable) -> Result<Device> {
+    match run.device() {
+        config::Device::Cpu | config::Device::Auto => Ok(Device::Cpu),
+        asked @ config::Device::Cuda(_) => Err(Error::Usage(format!(
+            "run.device = \"{asked}\": this build computes on the CPU only; use device = \"cpu\" or \"auto\""
+        ))),
+    }
+}
+
+/// The pool that a whole command runs in: one for our kernels and for matrix products.
+///
+/// # Errors
+///
+/// The system gives no more threads.
+pub fn pool(threads: Option<usize>) -> Result<ThreadPool> {
+    let builder = ThreadPoolBuilder::new().thread_name(|i| format!("compute-{i}"));
+    // 0 leaves the number to `RAYON_NUM_THREADS` or the machine.
+    builder
+        .num_threads(threads.unwrap_or(0))
+        .build()
+        .map_err(|error| Error::Unavailable(format!("cannot start {threads:?} threads: {error}; lower run.threads")))
+}

@@ -1,0 +1,30 @@
+//! How good a model is on a split.
+
+use attn_core::mask::Pattern;
+use data::Samples;
+use models::{Evaluation, Model};
+
+use crate::dataset::input_of;
+use crate::error::Result;
+
+/// Measures `model`, whose weights should be detached, on the first `max_batches`
+/// batches of `samples`, or on all.
+///
+/// # Errors
+///
+/// The samples cannot be read.
+pub fn evaluate(
+    model: &Model,
+    samples: &dyn Samples,
+    pattern: &Pattern,
+    batch_size: usize,
+    max_batches: Option<usize>,
+) -> Result<Evaluation> {
+    let mut total = Evaluation::default();
+    let batches = data::pass(samples, pattern, batch_size);
+    for batch in batches.take(max_batches.unwrap_or(usize::MAX)) {
+        let batch = batch?;
+        total += model.evaluate(&input_of(&batch)?, &batch.mask, &batch.targets)?;
+    }
+    Ok(total)
+}

@@ -1,0 +1,294 @@
+//! A run from beginning to end, or from where it was left.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use attn_core::mask::Pattern;
+use data::text::Open;
+use data::{Batch, Loader, Prefetch, Samples};
+use models::Evaluation;
+
+use crate::checkpoint::{Best, Checkpoints, Identity, Snapshot, State};
+use crate::config::{Document, Metric, RunConfig};
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::evaluate::evaluate;
+use crate::metrics::{MetricsFile, Record, Split};
+use crate::progress::Progress;
+use crate::run_dir::{RunDir, config_identity};
+use crate::signals::Signals;
+use crate::trainer::{Trainer, Update};
+use crate::{device, embedded};
+
+/// Batches made ahead of the one that is learnt from.
+const AHEAD: usize = 4;
+
+/// Where a run goes and how it starts.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The run folder.
+    pub out: PathBuf,
+    /// Go on with the run in the folder.
+    pub resume: bool,
+    /// Show nothing but errors.
+    pub quiet: bool,
+}
+
+/// Trains what `document` describes. Returns the folder of the finished model.
+///
+/// # Errors
+///
+/// Everything that can stop a run; see [`Error`]. What was saved stays.
+pub fn fit(document: &Document, options: &Options) -> Result<PathBuf> {
+    let config: RunConfig = document.to()?;
+    let signals = Signals::listen().map_err(|source| Error::Unavailable(format!("signals: {source}")))?;
+    device::pool(config.run.threads())?.install(|| Run::open(document, &config, options)?.train(&signals))
+}
+
+/// A run in progress.
+struct Run {
+    config: RunConfig,
+    dataset: Dataset,
+    dir: RunDir,
+    trainer: Trainer,
+    checkpoints: Checkpoints,
+    metrics: MetricsFile,
+    progress: Progress,
+    state: State,
+    /// Updates in all.
+    steps: u64,
+    loader: Loader,
+    val: Option<Arc<dyn Samples>>,
+    pattern: Pattern,
+}
+
+/// Time since this process took over, and since the last record.
+struct Clock {
+    began: Instant,
+    before: f64,
+    mark: Instant,
+    tokens: u64,
+}
+
+impl Run {
+    fn open(document: &Document, config: &RunConfig, options: &Options) -> Result<Self> {
+        let device = device::open(&config.run)?;
+        let open = Open { seed: config.run.seed(), embedded: Some(embedded::TEXT), ..Open::default() };
+        let dataset = Dataset::open(config.model.kind(), &config.data, &open)?;
+        let config = config.resolve(dataset.sizes(&config.data)).map_err(|error| document.reject("model", &error.to_string()))?;
+        let train = config.train.clone();
+        let pattern: Pattern = config.model.mask().into();
+
+        let samples = dataset.split(Split::Train)?.ok_or_else(no_training_data)?;
+        let loader = Loader::shuffled(samples, pattern.clone(), train.batch_size(), config.run.seed());
+        let samples_per_step = (train.batch_size() * train.accumulate()) as u64;
+        let steps = train.length().steps(loader.samples_per_epoch().div_ceil(samples_per_step));
+
+        let text = config.to_toml();
+        let dir = match options.resume {
+            true => RunDir::resume(&options.out, &text)?,
+            false => RunDir::create(&options.out, &text)?,
+        };
+        let identity = Identity {
+            config: config_identity(&text).map_err(Error::Data)?,
+            data: dataset.fingerprint(),
+        };
+        let mut checkpoints = Checkpoints::new(&dir.checkpoints(), config.checkpoint.keep(), identity);
+        let mut trainer = Trainer::new(&config, steps, &device)?;
+        let (state, metrics) = match checkpoints.newest()? {
+            None => (State::initial(), MetricsFile::create(&dir.metrics())?),
+            Some(checkpoint) => {
+                trainer.restore(&checkpoint)?;
+                let (metrics, cut) = MetricsFile::resume(&dir.metrics(), checkpoint.state.metrics_bytes)?;
+                tracing::info!("{}: {} lines are written again", dir.metrics().display(), cut.lines);
+                (checkpoint.state, metrics)
+            }
+        };
+        let progress = Progress::new(state.step, steps, options.quiet);
+        let val = dataset.split(Split::Val)?;
+        Ok(Self { config, dataset, dir, trainer, checkpoints, metrics, progress, state, steps, loader, val, pattern })
+    }
+
+    fn train(mut self, signals: &Signals) -> Result<PathBuf> {
+        let accumulate = self.config.train.accumulate();
+        let samples_per_step = (self.loader.batch_size() * accumulate) as u64;
+        let mut ahead = Prefetch::new(self.loader.clone(), self.consumed(), AHEAD)
+            .map_err(|source| Error::Unavailable(format!("cannot start a thread: {source}")))?;
+        let mut clock = Clock::start(&self.state);
+        let mut stopped_early = self.out_of_patience();
+        while self.state.step < self.steps && !stopped_early {
+            let batches = self.next_batches(&mut ahead, accumulate)?;
+            let update = self.trainer.update(self.state.step, &batches)?;
+            self.advance(samples_per_step, &batches);
+            clock.tokens += batches.iter().map(|b| b.n_positions() as u64).sum::<u64>();
+            let last = self.state.step == self.steps;
+            self.progress.step(self.state.step);
+            if last || self.state.step.is_multiple_of(self.config.train.log_every()) {
+                self.record_update(&update, &mut clock)?;
+            }
+            let mut save = last || self.state.step.is_multiple_of(self.config.checkpoint.every());
+            if last || self.state.step.is_multiple_of(self.config.eval.every()) {
+                save |= self.validate(last, &clock)?;
+                stopped_early = self.out_of_patience();
+                clock.restart();
+            }
+            let stop = signals.stop();
+            if save || stopped_early || stop.is_some() || signals.take_save_request() {
+                self.save(&clock)?;
+            }
+            if let Some(exit) = stop.filter(|_| !last && !stopped_early) {
+                self.progress.finish();
+                return Err(Error::Stopped { exit });
+            }
+        }
+        self.finish(&clock)
+    }
+
+    /// Samples learnt from since the first step.
+    fn consumed(&self) -> u64 {
+        self.state.epoch * self.loader.samples_per_epoch() + self.state.position
+    }
+
+    fn next_batches(&self, ahead: &mut Prefetch, n: usize) -> Result<Vec<Batch>> {
+        let batches: Vec<Batch> = ahead.by_ref().take(n).collect::<Result<_, _>>()?;
+        if batches.len() < n {
+            return Err(Error::Unavailable("the thread that reads data ended; start again with `--resume`".into()));
+        }
+        Ok(batches)
+    }
+
+    /// Notes that one more update was made.
+    fn advance(&mut self, samples: u64, batches: &[Batch]) {
+        let consumed = self.consumed() + samples;
+        self.state.step += 1;
+        self.state.epoch = consumed / self.loader.samples_per_epoch();
+        self.state.position = consumed % self.loader.samples_per_epoch();
+        self.state.tokens += batches.iter().map(|b| b.n_positions() as u64).sum::<u64>();
+    }
+
+    fn record_update(&mut self, update: &Update, clock: &mut Clock) -> Result<()> {
+        let record = Record {
+            lr: Some(update.lr),
+            grad_norm: Some(update.grad_norm),
+            tokens_per_s: Some(clock.tokens_per_s()),
+            ..self.record_of(Split::Train, update.loss, clock)
+        };
+        clock.restart();
+        self.write(&record)
+    }
+
+    /// Measures the model on the validation part; true if it is the best so far.
+    fn validate(&mut self, last: bool, clock: &Clock) -> Result<bool> {
+        let Some(val) = self.val.clone() else { return Ok(false) };
+        let limit = self.config.eval.max_batches().filter(|_| !last);
+        let evaluation = self.measure(&*val, limit)?;
+        self.write_evaluation(Split::Val, &evaluation, clock)?;
+        let metric = match self.config.eval.metric() {
+            Metric::Loss => evaluation.loss(),
+            Metric::Accuracy => evaluation.accuracy(),
+        };
+        let Some(metric) = metric else { return Ok(false) };
+        let better = self.state.best.is_none_or(|best| match self.config.eval.metric() {
+            Metric::Loss => metric < best.metric,
+            Metric::Accuracy => metric > best.metric,
+        });
+        if better {
+            self.state.best = Some(Best { step: self.state.step, metric });
+            self.state.evals_without_improvement = 0;
+        } else {
+            self.state.evals_without_improvement += 1;
+        }
+        Ok(better)
+    }
+
+    fn out_of_patience(&self) -> bool {
+        let patience = self.config.eval.early_stopping();
+        patience.is_some_and(|patience| self.state.evals_without_improvement >= u64::from(patience))
+    }
+
+    fn measure(&mut self, samples: &dyn Samples, limit: Option<usize>) -> Result<Evaluation> {
+        let batch_size = self.config.eval.batch_size().unwrap_or(self.loader.batch_size());
+        let pattern = &self.pattern;
+        self.trainer.with_result(|model| evaluate(model, samples, pattern, batch_size, limit))
+    }
+
+    fn write_evaluation(&mut self, split: Split, evaluation: &Evaluation, clock: &Clock) -> Result<()> {
+        let accuracy = self.dataset.labels().and_then(|_| evaluation.accuracy());
+        let loss = evaluation.loss().unwrap_or(f64::NAN);
+        let record = Record { accuracy, ..self.record_of(split, loss, clock) };
+        self.write(&record)
+    }
+
+    fn record_of(&self, split: Split, loss: f64, clock: &Clock) -> Record {
+        Record {
+            step: self.state.step,
+            split,
+            loss,
+            lr: None,
+            grad_norm: None,
+            tokens_per_s: None,
+            elapsed_s: clock.elapsed_s(),
+            accuracy: None,
+        }
+    }
+
+    fn write(&mut self, record: &Record) -> Result<()> {
+        self.metrics.append(record)?;
+        self.progress.record(record);
+        Ok(())
+    }
+
+    fn save(&mut self, clock: &Clock) -> Result<()> {
+        self.state.elapsed_s = clock.elapsed_s();
+        self.state.metrics_bytes = self.metrics.sync()?;
+        let metadata = BTreeMap::from([("config".to_owned(), self.config.to_toml())]);
+        self.checkpoints.save(&Snapshot {
+            state: &self.state,
+            model: &self.trainer.weights(),
+            metadata: &metadata,
+            optimizer: &self.trainer.optimizer_state(),
+            ema: self.trainer.average().as_deref(),
+        })?;
+        Ok(())
+    }
+
+    /// Makes the model folder of the best weights, measured once on the test part.
+    fn finish(mut self, clock: &Clock) -> Result<PathBuf> {
+        if let Some(best) = self.state.best.filter(|best| best.step != self.state.step) {
+            self.trainer.restore(&self.checkpoints.open(best.step)?)?;
+        }
+        if let Some(test) = self.dataset.split(Split::Test)? {
+            let evaluation = self.measure(&*test, None)?;
+            self.write_evaluation(Split::Test, &evaluation, clock)?;
+            self.metrics.sync()?;
+        }
+        self.progress.finish();
+        let folder = self.dir.model();
+        Ok(folder)
+    }
+}
+
+impl Clock {
+    fn start(state: &State) -> Self {
+        Self { began: Instant::now(), before: state.elapsed_s, mark: Instant::now(), tokens: 0 }
+    }
+
+    fn elapsed_s(&self) -> f64 {
+        self.before + self.began.elapsed().as_secs_f64()
+    }
+
+    fn tokens_per_s(&self) -> f64 {
+        self.tokens as f64 / self.mark.elapsed().as_secs_f64().max(1e-9)
+    }
+
+    /// Begins to count anew, so that evaluations do not slow the figure down.
+    fn restart(&mut self) {
+        (self.mark, self.tokens) = (Instant::now(), 0);
+    }
+}
+
+fn no_training_data() -> Error {
+    Error::Data("data.path: there is nothing to train on".into())
+}
