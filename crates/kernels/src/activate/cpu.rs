@@ -57,7 +57,13 @@ impl<T: Real> Kernel<T> for Forward<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self, lanes: L) {
-        map(lanes, self.x, self.y, |x| self.f.apply(lanes, x));
+        map(
+            lanes,
+            self.x,
+            self.y,
+            #[inline(always)]
+            |x| self.f.apply(lanes, x),
+        );
     }
 }
 
@@ -73,9 +79,14 @@ impl<T: Real> Kernel<T> for BackwardPiece<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self, lanes: L) {
-        map3(lanes, self.x, self.dy, self.dx, |x, dy| {
-            lanes.mul(dy, self.f.derivative(lanes, x))
-        });
+        map3(
+            lanes,
+            self.x,
+            self.dy,
+            self.dx,
+            #[inline(always)]
+            |x, dy| lanes.mul(dy, self.f.derivative(lanes, x)),
+        );
     }
 }
 
@@ -92,9 +103,14 @@ impl<T: Real> Kernel<T> for Swiglu<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self, lanes: L) {
-        map3(lanes, self.gate, self.up, self.y, |gate, up| {
-            lanes.mul(GATE.apply(lanes, gate), up)
-        });
+        map3(
+            lanes,
+            self.gate,
+            self.up,
+            self.y,
+            #[inline(always)]
+            |gate, up| lanes.mul(GATE.apply(lanes, gate), up),
+        );
     }
 }
 
@@ -111,14 +127,23 @@ impl<T: Real> Kernel<T> for SwigluBackward<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self, lanes: L) {
-        map3(lanes, self.gate, self.dy, self.dup, |gate, dy| {
-            lanes.mul(dy, GATE.apply(lanes, gate))
-        });
+        map3(
+            lanes,
+            self.gate,
+            self.dy,
+            self.dup,
+            #[inline(always)]
+            |gate, dy| lanes.mul(dy, GATE.apply(lanes, gate)),
+        );
         map3(lanes, self.up, self.dy, self.dgate, |up, dy| {
             lanes.mul(up, dy)
         });
-        map2(lanes, self.dgate, self.gate, |dy, gate| {
-            lanes.mul(dy, GATE.derivative(lanes, gate))
-        });
+        map2(
+            lanes,
+            self.dgate,
+            self.gate,
+            #[inline(always)]
+            |dy, gate| lanes.mul(dy, GATE.derivative(lanes, gate)),
+        );
     }
 }

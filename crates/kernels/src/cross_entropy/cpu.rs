@@ -148,7 +148,12 @@ impl<T: Real> Kernel<T> for Rows<'_, T> {
                 _ => largest.to_f64() - sum(lanes, x).to_f64() / classes,
             };
             let shift = lanes.splat(largest);
-            map1(lanes, x, |x| lanes.exp(lanes.sub(x, shift)));
+            map1(
+                lanes,
+                x,
+                #[inline(always)]
+                |x| lanes.exp(lanes.sub(x, shift)),
+            );
             let total = sum(lanes, x).to_f64();
             let above_target = (largest - of_target).to_f64();
             row.loss = total.ln() + (1.0 - smoothing) * above_target + smoothing * above_mean;

@@ -223,7 +223,13 @@ impl<T: Real> Kernel<T> for Activate<'_, T> {
                 let v = f.apply(lanes, lanes.load_partial(&y[whole..]));
                 lanes.store_partial(&mut y[whole..], v);
             }
-            Some(residual) => map2(lanes, y, residual, |y, r| lanes.add(f.apply(lanes, y), r)),
+            Some(residual) => map2(
+                lanes,
+                y,
+                residual,
+                #[inline(always)]
+                |y, r| lanes.add(f.apply(lanes, y), r),
+            ),
         }
     }
 }
@@ -240,8 +246,13 @@ impl<T: Real> Kernel<T> for ActivateBackward<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self, lanes: L) {
-        map3(lanes, self.before, self.dy, self.g, |x, dy| {
-            lanes.mul(dy, self.f.derivative(lanes, x))
-        });
+        map3(
+            lanes,
+            self.before,
+            self.dy,
+            self.g,
+            #[inline(always)]
+            |x, dy| lanes.mul(dy, self.f.derivative(lanes, x)),
+        );
     }
 }

@@ -72,19 +72,23 @@ pub(super) fn erf_f32<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
         0.0,
     ];
     let lanes = Single(simd);
-    let horner = |coefficients: &[f32], at| {
-        let start = lanes.splat(coefficients[0]);
-        coefficients[1..]
-            .iter()
-            .fold(start, |sum, &c| lanes.mul_add(sum, at, lanes.splat(c)))
-    };
-    let near = lanes.mul_add(horner(&NEAR, lanes.mul(x, x)), x, x);
+    let near = lanes.mul_add(horner(lanes, NEAR, lanes.mul(x, x)), x, x);
     let magnitude = lanes.abs(x);
-    let exponent = lanes.sub(horner(&FAR, magnitude), magnitude);
+    let exponent = lanes.sub(horner(lanes, FAR, magnitude), magnitude);
     let positive = lanes.sub(lanes.splat(1.0), lanes.exp(exponent));
     let negative = lanes.sub(lanes.zero(), positive);
     let far = lanes.select_lt(x, lanes.zero(), negative, positive);
     lanes.select_lt(magnitude, lanes.splat(SPLIT), near, far)
+}
+
+/// The polynomial at `x`, highest power first.
+#[inline(always)]
+fn horner<L: Lanes, const N: usize>(lanes: L, coefficients: [L::Elem; N], x: L::V) -> L::V {
+    let mut sum = lanes.splat(coefficients[0]);
+    for coefficient in &coefficients[1..] {
+        sum = lanes.mul_add(sum, x, lanes.splat(*coefficient));
+    }
+    sum
 }
 
 /// `y`, but NaN where `x` is: minima and maxima lose it.
