@@ -40,7 +40,7 @@ pub(super) fn run(args: ExplainArgs) -> Result<()> {
         other => other,
     };
     let config = resolved.map_err(|error| document.reject("model", &error.to_string()))?;
-    console::print(&explain(&config))
+    console::print(&explain(&config)?)
 }
 
 /// The sizes that the data of `config` decide.

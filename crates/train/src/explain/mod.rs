@@ -1,6 +1,7 @@
 //! What a configuration amounts to, told before anything is trained: the resolved
-//! configuration, the arithmetic and memory of a step, the mask.
+//! configuration, the layers, the arithmetic and memory of a step, the mask.
 
+mod layers;
 mod numbers;
 
 use attn_core::{Mask, Pattern};
@@ -13,14 +14,23 @@ use numbers::{bytes, flops, grouped};
 const DRAWN: [u32; 2] = [16, 8];
 
 /// Describes `config`, whose model must be resolved, in at most 100 columns.
-pub fn explain(config: &RunConfig) -> String {
+///
+/// # Errors
+///
+/// A model that lacks a size ([`models::ModelConfig::resolve`]).
+pub fn explain(config: &RunConfig) -> candle_core::Result<String> {
     let mut text = config.to_toml();
-    let sections = [step(config), memory(config), mask(config)];
+    let sections = [
+        layers::table(&config.model)?,
+        step(config),
+        memory(config),
+        mask(config),
+    ];
     for section in sections {
         text.push('\n');
         text.push_str(&section);
     }
-    text
+    Ok(text)
 }
 
 /// Tokens of one batch.
@@ -73,9 +83,12 @@ fn memory(config: &RunConfig) -> String {
         Optimizer::AdamW { .. } => 2,
         Optimizer::Sgd { .. } | Optimizer::Lion { .. } => 1,
     };
-    let n_states = of_optimizer + u64::from(config.train.ema().is_some());
+    let (n_states, keeper) = match config.train.ema() {
+        Some(_) => (of_optimizer + 1, "of the optimiser and the average"),
+        None => (of_optimizer, "of the optimiser"),
+    };
     let memory = cost::training_memory(&config.model, n_tokens(config), n_states);
-    let states = format!("{n_states} a parameter: optimiser, moving average");
+    let states = format!("{n_states} a parameter, {keeper}");
     let mut text = "memory, estimated\n".to_owned();
     text.push_str(&line(
         "parameters",

@@ -3,4 +3,5 @@
 mod bad_configuration;
 mod command_line;
 mod configs;
+mod explain;
 mod tokenizer;
