@@ -418,7 +418,7 @@ fn position(
 ) -> Result<EncodingConfig, ConfigError> {
     let head_dim = d_model / n_heads;
     match position {
-        EncodingConfig::Rotary(_) if head_dim % 2 != 0 => Err(ConfigError::OddHeads {
+        EncodingConfig::Rotary(_) if !head_dim.is_multiple_of(2) => Err(ConfigError::OddHeads {
             d_model,
             n_heads,
             head_dim,

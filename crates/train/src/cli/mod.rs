@@ -7,9 +7,12 @@ mod bench;
 mod completions;
 mod console;
 mod explain;
+mod export;
 mod fit;
+mod generate;
 mod inputs;
 mod panics;
+mod predict;
 mod schema;
 mod tokenizer;
 
@@ -41,6 +44,9 @@ struct Cli {
 enum Command {
     Fit(fit::FitArgs),
     Bench(bench::BenchArgs),
+    Generate(generate::GenerateArgs),
+    Predict(predict::PredictArgs),
+    Export(export::ExportArgs),
     Explain(explain::ExplainArgs),
     Tokenizer(tokenizer::TokenizerArgs),
     Schema(schema::SchemaArgs),
@@ -52,6 +58,9 @@ impl Command {
         match self {
             Self::Fit(args) => fit::run(args, console),
             Self::Bench(args) => bench::run(args),
+            Self::Generate(args) => generate::run(args),
+            Self::Predict(args) => predict::run(args),
+            Self::Export(args) => export::run(args),
             Self::Explain(args) => explain::run(args),
             Self::Tokenizer(args) => tokenizer::run(args),
             Self::Schema(args) => schema::run(args),

@@ -5,3 +5,4 @@ mod command_line;
 mod configs;
 mod explain;
 mod tokenizer;
+mod using_models;

@@ -1,0 +1,67 @@
+//! What a model is, for people.
+
+use std::fmt::Write;
+
+use models::{Kind, cost};
+
+use super::{CONFIG, Description, TOKENIZER, WEIGHTS};
+
+/// The text of a model's `README.md`.
+pub(super) fn text(description: &Description) -> String {
+    let Description {
+        config,
+        tokenizer,
+        labels,
+        results,
+    } = description;
+    let model = &config.model;
+    let (what, use_it) = match model.kind() {
+        Kind::TextLm => ("A causal language model", "generate . --prompt 'Once'"),
+        Kind::TextClassifier => ("A text classifier", "predict . 'some text'"),
+    };
+    let mut text = format!(
+        "# {}\n\n{what}, trained with `train`.\n\n",
+        config.run.name()
+    );
+    let mut row = |name: &str, value: String| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "| {name} | {} |",
+            value.replace('|', "\\|").replace('\n', " ")
+        );
+    };
+    row("", String::new());
+    row("---", "---".into());
+    row("parameters", cost::n_params(model).to_string());
+    row(
+        "width, blocks, heads",
+        format!(
+            "{}, {}, {}",
+            model.d_model(),
+            model.n_layers(),
+            model.n_heads()
+        ),
+    );
+    row(
+        "longest sequence",
+        model
+            .max_seq_len()
+            .map_or_else(|_| "?".into(), |n| format!("{n} tokens")),
+    );
+    row("tokens", tokenizer.vocab_size().to_string());
+    row("trained on", format!("`{}`", config.data.path().display()));
+    if !labels.is_empty() {
+        row("classes", labels.join(", "));
+    }
+    for (name, value) in results {
+        row(name, value.clone());
+    }
+    let _ = write!(
+        text,
+        "\nUse it from this folder:\n\n```sh\ntrain {use_it}\n```\n\n\
+         `{WEIGHTS}` holds the weights, and in its header everything else; `{CONFIG}` and \
+         `{TOKENIZER}` are copies for other programs.\n"
+    );
+    text
+}

@@ -1,0 +1,152 @@
+//! From files to a model.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device};
+use candle_nn::VarBuilder;
+use data::Place;
+use data::text::Tokenizer;
+use models::{DataSizes, Model};
+use serde::de::DeserializeOwned;
+
+use super::{Description, LoadedModel, TOKENIZER, WEIGHTS, key};
+use crate::config::{Document, RunConfig};
+use crate::error::{Error, Result};
+use crate::model_file::ModelFile;
+
+/// Loads the model at `path`: a `model/` folder, a run folder that has one, or a weight
+/// file.
+///
+/// # Errors
+///
+/// There is no model, or one that is damaged, was made by another program, or whose parts
+/// do not belong together; the message names the file and what to do.
+pub fn load(path: &Path) -> Result<LoadedModel> {
+    let path = weight_file(path)?;
+    let file = ModelFile::open(&path)?;
+    let description = describe(&file)?;
+    let parameters = models::parameters(&description.config.model)?;
+    file.expect(
+        parameters
+            .iter()
+            .map(|p| (p.name.as_str(), p.shape.as_slice())),
+    )?;
+    let tensors = file.read_all(&Device::Cpu)?;
+    let shared = tensors
+        .iter()
+        .map(|(name, tensor)| (name.clone(), tensor.clone()))
+        .collect();
+    let vb = VarBuilder::from_tensors(shared, DType::F32, &Device::Cpu);
+    let model = Model::build(&description.config.model, vb)?;
+    Ok(LoadedModel {
+        description,
+        model,
+        tensors,
+    })
+}
+
+/// The weight file that `path` stands for.
+fn weight_file(path: &Path) -> Result<PathBuf> {
+    if !path.exists() {
+        return Err(Error::Usage(format!(
+            "{}: no such file or folder; name a model folder, a run folder or a .safetensors file",
+            path.display()
+        )));
+    }
+    if !path.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    let candidates = [path.join(WEIGHTS), path.join("model").join(WEIGHTS)];
+    candidates.into_iter().find(|file| file.exists()).ok_or_else(|| {
+        let remedy = match path.join("checkpoints").is_dir() {
+            true => format!(
+                "the run is not finished: continue it with `--resume`, or name the {WEIGHTS} of \
+                 one of its checkpoints"
+            ),
+            false => "name a model folder, a run folder or a .safetensors file".to_owned(),
+        };
+        Error::Data(format!("{}: holds no {WEIGHTS}; {remedy}", path.display()))
+    })
+}
+
+/// What the header of `file` says, and the tokenizer beside it if it is not in there.
+fn describe(file: &ModelFile) -> Result<Description> {
+    let path = file.path();
+    let bad =
+        |what: String, remedy: &str| Error::Data(format!("{}: {what}; {remedy}", path.display()));
+    let header = file.metadata();
+    let text = header.get(key::CONFIG).ok_or_else(|| {
+        bad(
+            "carries no configuration".into(),
+            "use a file that `train` has written",
+        )
+    })?;
+    let config: RunConfig = Document::parse(path, text, &[])
+        .and_then(|document| document.to())
+        .map_err(|error| {
+            bad(
+                format!("its configuration cannot be used: {error}"),
+                EXPORT_AGAIN,
+            )
+        })?;
+    let config = config.resolve(DataSizes::default()).map_err(|error| {
+        bad(
+            format!("its configuration is incomplete: {error}"),
+            EXPORT_AGAIN,
+        )
+    })?;
+
+    let tokenizer = match header.get(key::TOKENIZER) {
+        Some(json) => Tokenizer::from_json(json, &Place::file(path))?,
+        None => Tokenizer::from_file(path.with_file_name(TOKENIZER))?,
+    };
+    let description = Description {
+        config,
+        tokenizer,
+        labels: json_of(file, key::LABELS)?,
+        results: json_of(file, key::RESULTS)?,
+    };
+    match misfit(&description) {
+        None => Ok(description),
+        Some(what) => Err(bad(what, EXPORT_AGAIN)),
+    }
+}
+
+const EXPORT_AGAIN: &str = "take the model from its run again";
+
+/// The JSON under `key` of the header; what is absent is empty.
+fn json_of<T: DeserializeOwned + Default>(file: &ModelFile, key: &str) -> Result<T> {
+    let Some(json) = file.metadata().get(key) else {
+        return Ok(T::default());
+    };
+    serde_json::from_str(json).map_err(|error| {
+        let path = file.path().display();
+        Error::Data(format!(
+            "{path}: its `{key}` cannot be read: {error}; {EXPORT_AGAIN}"
+        ))
+    })
+}
+
+/// In what the parts of a model contradict each other.
+fn misfit(description: &Description) -> Option<String> {
+    let Description {
+        config,
+        tokenizer,
+        labels,
+        ..
+    } = description;
+    let (vocab_size, n_tokens) = (config.model.vocab_size().ok()?, tokenizer.vocab_size());
+    if n_tokens > vocab_size {
+        return Some(format!(
+            "its tokenizer has {n_tokens} tokens, the model {vocab_size}"
+        ));
+    }
+    let n_classes = config.model.n_classes().ok()?.unwrap_or(0);
+    if labels.len() > n_classes || (labels.is_empty() && n_classes > 0) {
+        return Some(format!(
+            "it has {} labels and {n_classes} classes",
+            labels.len()
+        ));
+    }
+    None
+}

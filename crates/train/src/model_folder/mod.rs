@@ -1,0 +1,96 @@
+//! A trained model on disk, with all that is needed to use it.
+//!
+//! ```text
+//! model/
+//!   model.safetensors   the weights; configuration, tokenizer and labels in the header
+//!   config.json         the configuration, for other programs
+//!   tokenizer.json      how text becomes tokens, as Hugging Face's tools read it
+//!   README.md           what the model is, for people
+//! ```
+//!
+//! The weight file alone is enough: what is in its header counts, the files beside it are
+//! copies. Only a tokenizer of more than 4 MiB, which would make the header too long for
+//! some readers, is in `tokenizer.json` alone.
+
+mod card;
+mod load;
+mod write;
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+use data::text::Tokenizer;
+use models::Model;
+
+use crate::config::RunConfig;
+
+pub use load::load;
+pub use write::{export, write};
+
+/// The weights, and the one file that is enough.
+pub const WEIGHTS: &str = "model.safetensors";
+/// The configuration, for other programs.
+pub const CONFIG: &str = "config.json";
+/// How text becomes tokens.
+pub const TOKENIZER: &str = "tokenizer.json";
+/// What the model is, for people.
+pub const CARD: &str = "README.md";
+
+/// Everything that a model is but its weights.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// The resolved configuration of the run it comes from.
+    pub config: RunConfig,
+    /// How text becomes tokens.
+    pub tokenizer: Tokenizer,
+    /// Names of the classes in the order of the model; none for a language model.
+    pub labels: Vec<String>,
+    /// What is known of it, by name: `step`, `val_loss`, ….
+    pub results: BTreeMap<String, String>,
+}
+
+/// A model that can be used.
+#[derive(Debug)]
+pub struct LoadedModel {
+    /// Everything but the weights.
+    pub description: Description,
+    /// The model, for evaluation: it records no graph.
+    pub model: Model,
+    /// Its parameters by name.
+    pub tensors: BTreeMap<String, Tensor>,
+}
+
+/// Names in the header of the weight file.
+mod key {
+    pub(super) const CONFIG: &str = "config";
+    pub(super) const TOKENIZER: &str = "tokenizer";
+    pub(super) const LABELS: &str = "labels";
+    pub(super) const RESULTS: &str = "results";
+}
+
+/// Longest tokenizer put into a header, in bytes.
+const MAX_EMBEDDED_TOKENIZER: usize = 4 << 20;
+
+impl Description {
+    /// The header of a weight file from which the model can be used: `config` is TOML,
+    /// `tokenizer` a `tokenizer.json`, `labels` and `results` are JSON.
+    pub fn metadata(&self) -> BTreeMap<String, String> {
+        let json = |value: serde_json::Value| value.to_string();
+        let mut metadata = BTreeMap::from([
+            (key::CONFIG.to_owned(), self.config.to_toml()),
+            (key::LABELS.to_owned(), json(self.labels.clone().into())),
+            (
+                key::RESULTS.to_owned(),
+                json(serde_json::json!(self.results)),
+            ),
+        ]);
+        let tokenizer = self.tokenizer.to_json();
+        if tokenizer.len() <= MAX_EMBEDDED_TOKENIZER {
+            metadata.insert(key::TOKENIZER.to_owned(), tokenizer.to_owned());
+        }
+        metadata
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! From a model to files.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use candle_core::Tensor;
+
+use super::{CARD, CONFIG, Description, TOKENIZER, WEIGHTS, card, load};
+use crate::durable;
+use crate::error::{Error, Result};
+use crate::model_file::{NamedTensor, write_model_file};
+
+/// Writes a model folder, or renews one. Each file appears whole, the weights last: at any
+/// time, what is there can be loaded.
+///
+/// # Errors
+///
+/// The folder or a file cannot be written.
+pub fn write(
+    folder: &Path,
+    description: &Description,
+    tensors: &BTreeMap<String, Tensor>,
+) -> Result<()> {
+    durable::create_dir_all(folder).map_err(|source| Error::CannotCreate {
+        path: folder.into(),
+        source,
+    })?;
+    let put = |name: &str, text: &str| {
+        durable::write_file(&folder.join(name), |w| w.write_all(text.as_bytes()))
+    };
+    put(CONFIG, &config_json(description))?;
+    put(TOKENIZER, description.tokenizer.to_json())?;
+    put(CARD, &card::text(description))?;
+    let named: Vec<NamedTensor<'_>> = tensors
+        .iter()
+        .map(|(name, tensor)| NamedTensor::tensor(name.as_str(), tensor))
+        .collect();
+    Ok(write_model_file(
+        &folder.join(WEIGHTS),
+        &description.metadata(),
+        &named,
+    )?)
+}
+
+/// Copies the model at `from` into a model folder of its own, `to`.
+///
+/// # Errors
+///
+/// As [`load`] and [`write`], and if `to` is there already and is not an empty folder.
+pub fn export(from: &Path, to: &Path) -> Result<()> {
+    let occupied = match fs::read_dir(to) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    };
+    if occupied {
+        let source = io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "is there already, and no empty folder",
+        );
+        return Err(Error::CannotCreate {
+            path: to.into(),
+            source,
+        });
+    }
+    let loaded = load(from)?;
+    write(to, &loaded.description, &loaded.tensors)
+}
+
+/// The tables of the configuration, the labels and the results, as one object.
+fn config_json(description: &Description) -> String {
+    let json = serde_json::json!({
+        "model": description.config.model,
+        "labels": description.labels,
+        "results": description.results,
+        "data": description.config.data,
+        "run": description.config.run,
+        "train": description.config.train,
+    });
+    format!("{json:#}\n")
+}

@@ -1,0 +1,234 @@
+//! A model says what it makes of texts.
+
+use std::sync::Arc;
+
+use attn_core::{Mask, Pass};
+use candle_core::{D, DType};
+use data::text::Tokenizer;
+use models::Model;
+use models::text::{CausalLm, TextClassifier};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::model_folder::LoadedModel;
+
+/// Tokens that are read at a time, as long as one text does not have more.
+const BATCH_TOKENS: usize = 4096;
+
+/// What a model makes of one text.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Prediction {
+    /// Which class it belongs to.
+    Class {
+        /// The text.
+        text: String,
+        /// The likeliest class; of equally likely ones, the first.
+        label: String,
+        /// Probability of each class, in the order of the model.
+        probabilities: Map<String, Value>,
+    },
+    /// How well it was foreseen.
+    Score {
+        /// The text.
+        text: String,
+        /// Tokens that were to be foreseen.
+        n_tokens: usize,
+        /// Mean surprise at a token, in nats; `null` without tokens.
+        loss: Option<f64>,
+        /// `exp(loss)`: as surprised as by a choice of so many equally likely tokens.
+        perplexity: Option<f64>,
+    },
+}
+
+/// Takes texts, hands out predictions in the same order, a batch at a time.
+///
+/// A classifier reads the first `max_seq_len` tokens of a text, as in training. A language
+/// model is asked for every token of a text but the first, which it is only asked for
+/// behind the end-of-text token of a tokenizer that has one; it reads a long text in
+/// windows of `max_seq_len` tokens, each on its own.
+#[derive(Debug)]
+pub struct Predictor<'a> {
+    loaded: &'a LoadedModel,
+    waiting: Vec<(String, Vec<u32>)>,
+    n_waiting: usize,
+}
+
+impl<'a> Predictor<'a> {
+    /// Creates a predictor without texts.
+    pub fn new(loaded: &'a LoadedModel) -> Self {
+        Self {
+            loaded,
+            waiting: Vec::new(),
+            n_waiting: 0,
+        }
+    }
+
+    /// Adds a text; gives `emit` what has been predicted, if a batch is full.
+    ///
+    /// # Errors
+    ///
+    /// A text that the tokenizer cannot encode or, with a classifier, that has no tokens,
+    /// and what `emit` returns.
+    pub fn push(&mut self, text: &str, emit: impl FnMut(Prediction) -> Result<()>) -> Result<()> {
+        let ids = self.encode(text)?;
+        self.n_waiting += ids.len();
+        self.waiting.push((text.to_owned(), ids));
+        match self.n_waiting >= BATCH_TOKENS || self.waiting.len() >= BATCH_TOKENS {
+            true => self.flush(emit),
+            false => Ok(()),
+        }
+    }
+
+    /// Gives `emit` what is still to be predicted.
+    ///
+    /// # Errors
+    ///
+    /// What `emit` returns.
+    pub fn flush(&mut self, mut emit: impl FnMut(Prediction) -> Result<()>) -> Result<()> {
+        self.n_waiting = 0;
+        let texts = std::mem::take(&mut self.waiting);
+        if texts.is_empty() {
+            return Ok(());
+        }
+        let predictions = match &self.loaded.model {
+            Model::CausalLm(model) => score(model, texts)?,
+            Model::TextClassifier(model) => {
+                classify(model, &self.loaded.description.labels, texts)?
+            }
+            other => {
+                return Err(Error::Usage(format!(
+                    "{other:?} does not read text; use another model"
+                )));
+            }
+        };
+        predictions.into_iter().try_for_each(&mut emit)
+    }
+
+    fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let tokenizer: &Tokenizer = &self.loaded.description.tokenizer;
+        match &self.loaded.model {
+            Model::TextClassifier(model) => {
+                let mut ids = tokenizer.encode_sequence(text)?;
+                ids.truncate(model.max_seq_len());
+                match ids.is_empty() {
+                    true => Err(Error::Data(format!(
+                        "the text {text:?} has no tokens; leave it out"
+                    ))),
+                    false => Ok(ids),
+                }
+            }
+            _ => {
+                let ids = tokenizer.encode(text)?;
+                Ok(tokenizer.end_of_text().into_iter().chain(ids).collect())
+            }
+        }
+    }
+}
+
+fn classify(
+    model: &TextClassifier,
+    labels: &[String],
+    texts: Vec<(String, Vec<u32>)>,
+) -> Result<Vec<Prediction>> {
+    let (tokens, walls) = packed(texts.iter().map(|(_, ids)| ids.as_slice()));
+    let mask = Mask::new(model.pattern().clone(), walls).map_err(candle_core::Error::wrap)?;
+    let logits = model.logits(tokens, &mask, Pass::eval())?;
+    let rows =
+        candle_nn::ops::softmax(&logits.to_dtype(DType::F64)?, D::Minus1)?.to_vec2::<f64>()?;
+    let prediction = |((text, _), row): ((String, Vec<u32>), Vec<f64>)| {
+        // A model may have more classes than labels: nobody knows what they are called.
+        let mut probabilities = Map::new();
+        let mut likeliest = (f64::NEG_INFINITY, "");
+        for (label, p) in labels.iter().zip(row) {
+            if !p.is_finite() {
+                return Err(damaged(p));
+            }
+            probabilities.insert(label.clone(), p.into());
+            if p > likeliest.0 {
+                likeliest = (p, label);
+            }
+        }
+        Ok(Prediction::Class {
+            text,
+            label: likeliest.1.to_owned(),
+            probabilities,
+        })
+    };
+    texts.into_iter().zip(rows).map(prediction).collect()
+}
+
+fn score(model: &CausalLm, texts: Vec<(String, Vec<u32>)>) -> Result<Vec<Prediction>> {
+    // Every token but the last is read, every token but the first is foreseen.
+    let windows: Vec<(usize, &[u32], &[u32])> = texts
+        .iter()
+        .enumerate()
+        .filter(|(_, (_, ids))| ids.len() > 1)
+        .flat_map(|(text, (_, ids))| {
+            let read = ids[..ids.len() - 1].chunks(model.max_seq_len());
+            let foreseen = ids[1..].chunks(model.max_seq_len());
+            read.zip(foreseen)
+                .map(move |(read, foreseen)| (text, read, foreseen))
+        })
+        .collect();
+    let mut sums = vec![models::Evaluation::default(); texts.len()];
+    let mut rest = windows.as_slice();
+    while !rest.is_empty() {
+        let (batch, later) = rest.split_at(n_in_batch(rest));
+        rest = later;
+        let (tokens, walls) = packed(batch.iter().map(|(_, read, _)| *read));
+        let targets: Vec<u32> = batch
+            .iter()
+            .flat_map(|(_, _, foreseen)| *foreseen)
+            .copied()
+            .collect();
+        let mask = Mask::new(model.pattern().clone(), walls).map_err(candle_core::Error::wrap)?;
+        let each = model.evaluate_each(tokens, &mask, &targets)?;
+        for ((text, ..), evaluation) in batch.iter().zip(each) {
+            sums[*text] += evaluation;
+        }
+    }
+    let prediction = |((text, _), sum): ((String, Vec<u32>), models::Evaluation)| {
+        let loss = sum.loss();
+        match loss.filter(|loss| !loss.is_finite()) {
+            Some(loss) => Err(damaged(loss)),
+            None => Ok(Prediction::Score {
+                text,
+                n_tokens: sum.n_targets,
+                loss,
+                perplexity: loss.map(f64::exp),
+            }),
+        }
+    };
+    texts.into_iter().zip(sums).map(prediction).collect()
+}
+
+/// How many of `windows`, at least one, are read at a time.
+fn n_in_batch(windows: &[(usize, &[u32], &[u32])]) -> usize {
+    let mut n_tokens = 0;
+    let full = windows.iter().position(|(_, read, _)| {
+        n_tokens += read.len();
+        n_tokens > BATCH_TOKENS
+    });
+    full.unwrap_or(windows.len()).max(1)
+}
+
+/// The sequences one after the other, and the walls between them.
+fn packed<'a>(sequences: impl Iterator<Item = &'a [u32]>) -> (Arc<[u32]>, Vec<u32>) {
+    let (mut tokens, mut walls) = (Vec::new(), vec![0]);
+    for sequence in sequences {
+        tokens.extend_from_slice(sequence);
+        walls.push(tokens.len() as u32);
+    }
+    (tokens.into(), walls)
+}
+
+fn damaged(value: f64) -> Error {
+    Error::Data(format!(
+        "the model's output is {value}; its weights are damaged, use another checkpoint"
+    ))
+}
+
+#[cfg(test)]
+mod tests;
