@@ -17,6 +17,13 @@ pub struct Parameter {
     pub shape: Vec<usize>,
 }
 
+impl Parameter {
+    /// How many numbers it holds.
+    pub fn count(&self) -> u64 {
+        self.shape.iter().map(|&size| size as u64).product()
+    }
+}
+
 /// Every parameter of the model of `config`, in the order in which its layers ask for
 /// them. Takes no memory to speak of, however large the model.
 ///

@@ -36,20 +36,15 @@ impl TextClassifier {
             bail!("kind = \"{}\" has no classes", config.kind());
         };
         let (d_model, bias) = (config.d_model(), config.bias());
+        let init = first_weights(config);
         Ok(Self {
-            head: Linear::new(
-                d_model,
-                n_classes,
-                bias,
-                first_weights(config),
-                vb.pp("head"),
-            )?,
-            trunk: Trunk::new(config, vb)?,
+            trunk: Trunk::new(config, vb.clone())?,
             pool: match pooling {
                 Pooling::Mean => Pool::Mean,
                 Pooling::First => Pool::First,
                 Pooling::Last => Pool::Last,
             },
+            head: Linear::new(d_model, n_classes, bias, init, vb.pp("head"))?,
         })
     }
 

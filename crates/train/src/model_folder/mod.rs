@@ -23,6 +23,7 @@ use data::text::Tokenizer;
 use models::Model;
 
 use crate::config::RunConfig;
+use crate::model_file::NamedTensor;
 
 pub use load::load;
 pub use write::{export, write};
@@ -58,6 +59,16 @@ pub struct LoadedModel {
     pub model: Model,
     /// Its parameters by name.
     pub tensors: BTreeMap<String, Tensor>,
+}
+
+impl LoadedModel {
+    /// Its parameters, ready to be written.
+    pub fn named_tensors(&self) -> Vec<NamedTensor<'_>> {
+        self.tensors
+            .iter()
+            .map(|(name, tensor)| NamedTensor::tensor(name.as_str(), tensor))
+            .collect()
+    }
 }
 
 /// Names in the header of the weight file.

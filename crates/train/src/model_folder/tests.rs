@@ -15,7 +15,8 @@ type Outcome<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 /// A tiny model that is written to `folder`, its description, and what it was made from.
 fn written(folder: &std::path::Path, classifier: bool) -> Outcome<(Description, ParamStore)> {
     let (description, store) = made(classifier)?;
-    write(folder, &description, &store.tensors())?;
+    let tensors = store.tensors();
+    write(folder, &description, &named(&tensors))?;
     Ok((description, store))
 }
 
@@ -40,6 +41,14 @@ fn made(classifier: bool) -> Outcome<(Description, ParamStore)> {
         results: BTreeMap::from([("val_loss".to_owned(), "1.5".to_owned())]),
     };
     Ok((description, store))
+}
+
+/// `tensors`, ready to be written.
+fn named(tensors: &BTreeMap<String, Tensor>) -> Vec<NamedTensor<'_>> {
+    tensors
+        .iter()
+        .map(|(name, tensor)| NamedTensor::tensor(name.as_str(), tensor))
+        .collect()
 }
 
 fn refusal(path: impl Into<PathBuf>, about: &str) -> Error {
@@ -138,11 +147,7 @@ fn parts_that_do_not_belong_together_are_refused() -> Outcome {
     let with = |key: &str, value: &str, about: &str| -> Outcome {
         let mut header = good.clone();
         header.insert(key.to_owned(), value.to_owned());
-        let named: Vec<_> = tensors
-            .iter()
-            .map(|(n, t)| NamedTensor::tensor(n.as_str(), t))
-            .collect();
-        write_model_file(&path, &header, &named)?;
+        write_model_file(&path, &header, &named(&tensors))?;
         assert_eq!(refusal(&path, about).exit(), Exit::Data);
         Ok(())
     };
@@ -191,11 +196,7 @@ fn a_tokenizer_beside_the_weights_serves_where_the_header_has_none() -> Outcome 
     let mut header = description.metadata();
     header.remove("tokenizer");
     let tensors = store.tensors();
-    let named: Vec<_> = tensors
-        .iter()
-        .map(|(n, t)| NamedTensor::tensor(n.as_str(), t))
-        .collect();
-    write_model_file(&here.path().join(WEIGHTS), &header, &named)?;
+    write_model_file(&here.path().join(WEIGHTS), &header, &named(&tensors))?;
     assert_eq!(
         load(here.path())?.description.tokenizer,
         description.tokenizer

@@ -1,11 +1,8 @@
 //! From a model to files.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
-
-use candle_core::Tensor;
 
 use super::{CARD, CONFIG, Description, TOKENIZER, WEIGHTS, card, load};
 use crate::durable;
@@ -18,11 +15,7 @@ use crate::model_file::{NamedTensor, write_model_file};
 /// # Errors
 ///
 /// The folder or a file cannot be written.
-pub fn write(
-    folder: &Path,
-    description: &Description,
-    tensors: &BTreeMap<String, Tensor>,
-) -> Result<()> {
+pub fn write(folder: &Path, description: &Description, tensors: &[NamedTensor<'_>]) -> Result<()> {
     durable::create_dir_all(folder).map_err(|source| Error::CannotCreate {
         path: folder.into(),
         source,
@@ -33,14 +26,11 @@ pub fn write(
     put(CONFIG, &config_json(description))?;
     put(TOKENIZER, description.tokenizer.to_json())?;
     put(CARD, &card::text(description))?;
-    let named: Vec<NamedTensor<'_>> = tensors
-        .iter()
-        .map(|(name, tensor)| NamedTensor::tensor(name.as_str(), tensor))
-        .collect();
+    let weights = folder.join(WEIGHTS);
     Ok(write_model_file(
-        &folder.join(WEIGHTS),
+        &weights,
         &description.metadata(),
-        &named,
+        tensors,
     )?)
 }
 
@@ -65,7 +55,7 @@ pub fn export(from: &Path, to: &Path) -> Result<()> {
         });
     }
     let loaded = load(from)?;
-    write(to, &loaded.description, &loaded.tensors)
+    write(to, &loaded.description, &loaded.named_tensors())
 }
 
 /// The tables of the configuration, the labels and the results, as one object.

@@ -15,7 +15,10 @@ use data::text::Tokenizer;
 use models::Model;
 use serde_json::Value;
 use tempfile::TempDir;
-use train::model_folder::{Description, write};
+use train::{
+    model_file::NamedTensor,
+    model_folder::{Description, write},
+};
 
 type TestResult<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -43,7 +46,12 @@ fn models(folder: &Path) -> TestResult {
                 .collect(),
             results: BTreeMap::new(),
         };
-        write(&folder.join(name), &description, &store.tensors())?;
+        let tensors = store.tensors();
+        let named: Vec<_> = tensors
+            .iter()
+            .map(|(name, tensor)| NamedTensor::tensor(name.as_str(), tensor))
+            .collect();
+        write(&folder.join(name), &description, &named)?;
     }
     Ok(())
 }
