@@ -120,12 +120,13 @@ fn run<T: Real>(
         scores,
         grads,
         numbers,
+        draws,
         keep,
     ] = arena.split([
         n * padded * BLOCK,
-        n * d * BLOCK,
         n * padded * BLOCK,
-        n * d * BLOCK,
+        n * padded * BLOCK,
+        n * padded * BLOCK,
         n * padded * BLOCK,
         n * BLOCK,
         n * BLOCK,
@@ -137,12 +138,13 @@ fn run<T: Real>(
         TILE * BLOCK,
         optional(call.bias.is_some(), DISTANCES),
         optional(call.dropout.is_some(), TILE * BLOCK),
+        optional(call.dropout.is_some(), TILE * BLOCK),
     ]);
     let mut held: Vec<Held<'_, T>> = q
         .chunks_exact_mut(padded * BLOCK)
-        .zip(qt.chunks_exact_mut(d * BLOCK))
+        .zip(qt.chunks_exact_mut(padded * BLOCK))
         .zip(dy.chunks_exact_mut(padded * BLOCK))
-        .zip(dyt.chunks_exact_mut(d * BLOCK))
+        .zip(dyt.chunks_exact_mut(padded * BLOCK))
         .zip(dq.chunks_exact_mut(padded * BLOCK))
         .zip(log_sum.chunks_exact_mut(BLOCK))
         .zip(delta.chunks_exact_mut(BLOCK))
@@ -187,7 +189,7 @@ fn run<T: Real>(
                 ends: ends.as_ref(),
                 scores,
                 grads,
-                keep: call.keep(task, block, &tile, keep),
+                keep: call.keep(task, block, &tile, draws, keep),
                 log_sum: held.log_sum,
                 delta: held.delta,
             });

@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use super::bias::Table;
-use super::dropout::{Dropout, KeepTile};
-use super::pack::{Pack, Transpose};
+use super::dropout::Dropout;
+use super::pack::Pack;
 use super::product::{Product, Start};
 use super::rotary::{Tables, Turn};
+use super::transpose::Transpose;
 use super::view::Rows;
 use super::window::{BLOCK, Ends, STRIP, TILE, Window};
 use crate::{Real, Spans};
@@ -183,9 +184,8 @@ impl<'a, T: Real> Call<'a, T> {
     pub(super) fn transpose(&self, n: usize, from: &[T], to: &mut [T]) {
         let width = self.heads.padded();
         T::dispatch(Transpose {
-            from: &from[..n * width],
+            from: &from[..n.next_multiple_of(STRIP) * width],
             from_width: width,
-            width: self.heads.head_dim,
             to,
         });
     }
@@ -225,16 +225,12 @@ impl<'a, T: Real> Call<'a, T> {
         task: &Task,
         block: &Block,
         keys: &Range<usize>,
+        draws: &mut [T],
         keep: &'b mut [T],
     ) -> Option<&'b [T]> {
         let dropout = self.dropout.as_ref()?;
-        T::dispatch(KeepTile {
-            dropout,
-            head: block.head,
-            queries: block.queries.clone(),
-            keys: keys.start - task.first_key..keys.end - task.first_key,
-            keep,
-        });
+        let first_key = keys.start - task.first_key;
+        dropout.fill(block.head, &block.queries, first_key, draws, keep);
         Some(keep)
     }
 

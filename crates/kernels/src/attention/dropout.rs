@@ -4,19 +4,24 @@ use std::ops::Range;
 
 use candle_core::{Result, bail};
 
-use super::window::BLOCK;
+use super::transpose::Transpose;
+use super::window::{BLOCK, STRIP, TILE, Window};
 use crate::Real;
 use crate::rng::Key;
-use crate::simd::{Kernel, Lanes};
+use crate::simd::{Kernel, Lanes, map2};
 
 /// Chance and key of the draws. The draw of head `h`, query row `i` and the `j`-th
-/// key of its segment is word `(h · n_queries + i) · 4⌈n_keys/4⌉ + j` of the key.
+/// key of its segment is word `(h · n_queries + i) · 64⌈n_keys/64⌉ + j` of the key.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Dropout {
-    chance: f32,
     key: Key,
+    /// Words from here on keep their weight.
+    threshold: u32,
+    /// What a weight that is kept is multiplied by.
+    factor: f64,
     n_queries: u64,
-    blocks_a_row: u64,
+    /// Tiles of draws for one query of one head.
+    tiles: u64,
 }
 
 impl Dropout {
@@ -24,72 +29,83 @@ impl Dropout {
         if !(0.0..1.0).contains(&chance) {
             bail!("attention: dropout = {chance} is not in [0, 1)");
         }
+        let chance = f64::from(chance);
         Ok(Self {
-            chance,
             key,
+            threshold: (chance * 2f64.powi(32)) as u32,
+            factor: 1.0 / (1.0 - chance),
             n_queries: n_queries as u64,
-            blocks_a_row: n_keys.div_ceil(4) as u64,
+            tiles: n_keys.div_ceil(TILE) as u64,
         })
     }
 
-    /// Index of the block of four draws that key `key`, a multiple of four, starts.
-    fn block(&self, head: usize, query: usize, key: usize) -> u64 {
-        (head as u64 * self.n_queries + query as u64) * self.blocks_a_row + key as u64 / 4
-    }
-
-    /// The factor of a weight that is kept.
-    pub(super) fn factor(&self) -> f64 {
-        1.0 / (1.0 - f64::from(self.chance))
-    }
-
-    /// Whether a draw keeps its weight.
-    #[inline(always)]
-    fn keeps(&self, word: u32) -> bool {
-        (word >> 8) as f32 * (1.0 / 16_777_216.0) >= self.chance
+    /// Fills `keep`, `[TILE, BLOCK]`: what the weight of each key of a tile and each
+    /// query of a block is multiplied by. `first_key` counts from the start of the
+    /// segment and starts a tile; `draws` is scratch of the same size.
+    pub(super) fn fill<T: Real>(
+        &self,
+        head: usize,
+        queries: &Range<usize>,
+        first_key: usize,
+        draws: &mut [T],
+        keep: &mut [T],
+    ) {
+        debug_assert!(first_key.is_multiple_of(TILE));
+        let row = head as u64 * self.n_queries + queries.start as u64;
+        T::dispatch(Draw {
+            dropout: self,
+            first: row * self.tiles + (first_key / TILE) as u64,
+            n: queries.len(),
+            draws,
+        });
+        T::dispatch(Transpose {
+            from: &draws[..queries.len().next_multiple_of(STRIP) * TILE],
+            from_width: TILE,
+            to: keep,
+        });
     }
 }
 
-/// `keep[j][i]`: what the weight of query `queries.start + i` and key `keys.start + j`
-/// is multiplied by. `keys` counts from the start of the segment.
-pub(super) struct KeepTile<'a, T> {
-    pub(super) dropout: &'a Dropout,
-    pub(super) head: usize,
-    pub(super) queries: Range<usize>,
-    /// Starts at a multiple of four.
-    pub(super) keys: Range<usize>,
-    /// `[TILE, BLOCK]`
-    pub(super) keep: &'a mut [T],
+/// `draws[i][j]`: the factor of query `i` and key `j`; zero for the queries that fill
+/// up the last strip.
+struct Draw<'a, T> {
+    dropout: &'a Dropout,
+    /// Index of the first query's draws, in tiles.
+    first: u64,
+    /// Number of queries.
+    n: usize,
+    /// `[BLOCK, TILE]`
+    draws: &'a mut [T],
 }
 
-impl<T: Real> Kernel<T> for KeepTile<'_, T> {
+impl<T: Real> Kernel<T> for Draw<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self, _: L) {
-        let factor = T::from_f64(self.dropout.factor());
-        let n = self.queries.len();
-        // Padded queries have no weights, but NaN would stay.
-        self.keep.fill(T::zero());
-        for (key, rows) in self
-            .keys
-            .step_by(4)
-            .zip(self.keep.chunks_exact_mut(4 * BLOCK))
-        {
-            for i in 0..n {
-                let block = self.dropout.block(self.head, self.queries.start + i, key);
-                for (j, word) in self.dropout.key.block(block).into_iter().enumerate() {
-                    if self.dropout.keeps(word) {
-                        rows[j * BLOCK + i] = factor;
-                    }
-                }
+        let &Dropout {
+            key,
+            threshold,
+            factor,
+            tiles,
+            ..
+        } = self.dropout;
+        let factor = T::from_f64(factor);
+        let (rows, padding) = self.draws.split_at_mut(self.n * TILE);
+        let strips = self.n.next_multiple_of(STRIP) * TILE;
+        padding[..strips - rows.len()].fill(T::zero());
+        for (i, row) in rows.chunks_exact_mut(TILE).enumerate() {
+            let words = key.words64(self.first + i as u64 * tiles);
+            for (keep, word) in row.iter_mut().zip(words) {
+                *keep = if word >= threshold { factor } else { T::zero() };
             }
         }
     }
 }
 
-/// `tile *= keep`, where a window was computed.
+/// `tile *= keep`, where a window is computed.
 pub(super) struct Drop<'a, T> {
-    pub(super) window: &'a super::window::Window,
+    pub(super) window: &'a Window,
     pub(super) tile: &'a mut [T],
     pub(super) keep: &'a [T],
 }
@@ -99,13 +115,11 @@ impl<T: Real> Kernel<T> for Drop<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self, lanes: L) {
-        use super::window::STRIP;
         for (strip, keys) in self.window.strips() {
             for j in keys {
                 let at = j * BLOCK + strip * STRIP..j * BLOCK + (strip + 1) * STRIP;
-                crate::simd::map2(lanes, &mut self.tile[at.clone()], &self.keep[at], |x, k| {
-                    lanes.mul(x, k)
-                });
+                let (tile, keep) = (&mut self.tile[at.clone()], &self.keep[at]);
+                map2(lanes, tile, keep, |weight, keep| lanes.mul(weight, keep));
             }
         }
     }

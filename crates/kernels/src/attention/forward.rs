@@ -1,16 +1,19 @@
 //! The forward pass.
 
+use candle_core::DType;
 use rayon::prelude::*;
 
 use super::arena::{Arena, with_arena};
 use super::bias::DISTANCES;
 use super::call::{Block, Call, Task};
 use super::dropout::Drop;
+use super::pack::scale;
 use super::product::{Product, Start};
 use super::softmax::{OnlineSoftmax, Running};
-use super::view::SharedRows;
+use super::view::{Panel, SharedRows};
 use super::window::{BLOCK, TILE, Window};
 use crate::Real;
+use crate::simd::{Kernel, Lanes};
 
 /// Results of the forward pass, written by many tasks.
 #[derive(Clone, Copy)]
@@ -31,7 +34,7 @@ pub(super) fn forward<T: Real>(call: &Call<'_, T>, results: Results<'_, T>) {
 
 /// For each tile of keys, each block of queries takes one step of the online softmax.
 fn run<T: Real>(call: &Call<'_, T>, task: &Task, arena: &mut Arena<T>, results: Results<'_, T>) {
-    let (d, padded) = (call.heads.head_dim, call.heads.padded());
+    let padded = call.heads.padded();
     let blocks = call.blocks(task);
     let n = blocks.len();
     let optional = |present: bool, size: usize| if present { size } else { 0 };
@@ -45,9 +48,10 @@ fn run<T: Real>(call: &Call<'_, T>, task: &Task, arena: &mut Arena<T>, results: 
         values,
         scores,
         numbers,
+        draws,
         keep,
     ] = arena.split([
-        n * d * BLOCK,
+        n * padded * BLOCK,
         n * padded * BLOCK,
         n * BLOCK,
         n * BLOCK,
@@ -57,6 +61,7 @@ fn run<T: Real>(call: &Call<'_, T>, task: &Task, arena: &mut Arena<T>, results: 
         TILE * BLOCK,
         optional(call.bias.is_some(), DISTANCES),
         optional(call.dropout.is_some(), TILE * BLOCK),
+        optional(call.dropout.is_some(), TILE * BLOCK),
     ]);
     max.fill(T::from_f64(f64::NEG_INFINITY));
     total.fill(T::zero());
@@ -64,7 +69,7 @@ fn run<T: Real>(call: &Call<'_, T>, task: &Task, arena: &mut Arena<T>, results: 
     for (i, block) in blocks.iter().enumerate() {
         let rows = &mut sums[i * padded * BLOCK..][..padded * BLOCK];
         call.pack_queries(block, rows);
-        let transposed = &mut queries[i * d * BLOCK..][..d * BLOCK];
+        let transposed = &mut queries[i * padded * BLOCK..][..padded * BLOCK];
         call.transpose(block.queries.len(), rows, transposed);
         rows.fill(T::zero());
     }
@@ -76,7 +81,7 @@ fn run<T: Real>(call: &Call<'_, T>, task: &Task, arena: &mut Arena<T>, results: 
             let Some(window) = Window::new(call.spans, &block.queries, &tile) else {
                 continue;
             };
-            call.keys_by_queries(&window, keys, &queries[i * d * BLOCK..], scores);
+            call.keys_by_queries(&window, keys, &queries[i * padded * BLOCK..], scores);
             call.add_bias(block, &tile, &window, scores, numbers);
             let ends = call.ends(&window, block, &tile);
             T::dispatch(OnlineSoftmax {
@@ -89,7 +94,7 @@ fn run<T: Real>(call: &Call<'_, T>, task: &Task, arena: &mut Arena<T>, results: 
                     decay,
                 },
             });
-            if let Some(keep) = call.keep(task, block, &tile, keep) {
+            if let Some(keep) = call.keep(task, block, &tile, draws, keep) {
                 T::dispatch(Drop {
                     window: &window,
                     tile: scores,
@@ -128,20 +133,52 @@ fn finish<T: Real>(
     let (d, padded) = (call.heads.head_dim, call.heads.padded());
     let Block { head, queries } = block;
     // SAFETY: this task alone has these queries of this head; so for both.
-    let mut y = unsafe { results.y.panel(queries.clone(), head * d..(head + 1) * d) };
+    let y = unsafe { results.y.panel(queries.clone(), head * d..(head + 1) * d) };
     // SAFETY: as above.
     let mut log_sum = unsafe { results.log_sum.panel(*head..head + 1, queries.clone()) };
-    for (i, log_sum) in log_sum.row(0).iter_mut().enumerate() {
-        let (total, max) = (total[i].to_f64(), max[i].to_f64());
-        let (factor, log) = if total == 0.0 {
-            (0.0, f64::INFINITY)
+    let log_sum = log_sum.row(0);
+    let mut factors = [T::zero(); BLOCK];
+    for (i, log_sum) in log_sum.iter_mut().enumerate() {
+        if total[i] == T::zero() {
+            *log_sum = T::from_f64(f64::INFINITY);
         } else {
-            (1.0 / total, max + total.ln())
-        };
-        *log_sum = T::from_f64(log);
-        let factor = T::from_f64(factor);
-        for (y, &sum) in y.row(i).iter_mut().zip(&sums[i * padded..][..d]) {
-            *y = sum * factor;
+            *log_sum = max[i] + ln(total[i]);
+            factors[i] = T::one() / total[i];
+        }
+    }
+    T::dispatch(ScaleRows {
+        from: sums,
+        from_width: padded,
+        factors: &factors[..queries.len()],
+        to: y,
+    });
+}
+
+/// `ln x`, no more exact than the type.
+fn ln<T: Real>(x: T) -> T {
+    match T::DTYPE {
+        DType::F32 => T::from_f64(f64::from((x.to_f64() as f32).ln())),
+        _ => T::from_f64(x.to_f64().ln()),
+    }
+}
+
+/// `to[r] = factors[r] · from[r]`
+struct ScaleRows<'a, 'b, T> {
+    from: &'a [T],
+    from_width: usize,
+    factors: &'a [T],
+    to: Panel<'b, T>,
+}
+
+impl<T: Real> Kernel<T> for ScaleRows<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(mut self, lanes: L) {
+        let rows = self.from.chunks_exact(self.from_width);
+        for (r, (from, &factor)) in rows.zip(self.factors).enumerate() {
+            let to = self.to.row(r);
+            scale(lanes, factor, &from[..to.len()], to);
         }
     }
 }

@@ -7,7 +7,8 @@
 //! that the mask grants, forward and backward.
 //!
 //! - `window`: which parts of a tile are read;
-//! - `product`, `softmax`, `bias`, `dropout`, `rotary`, `pack`: steps on one tile;
+//! - `product`, `softmax`, `bias`, `dropout`, `rotary`, `pack`, `transpose`:
+//!   steps on one tile;
 //! - `call`, `forward`, `backward`: the order of steps, and who does them;
 //! - `view`, `arena`: memory.
 
@@ -24,6 +25,7 @@ mod rotary;
 mod softmax;
 #[cfg(test)]
 mod tests;
+mod transpose;
 mod view;
 mod weights;
 mod window;

@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use super::rotary::{Direction, Turn};
 use super::view::{Panel, Rows};
-use super::window::BLOCK;
+use super::window::STRIP;
 use crate::Real;
-use crate::simd::{Kernel, Lanes, map};
+use crate::simd::{Kernel, Lanes};
 
-/// `to[r] = factor · turned(from[rows.start + r])`, each row padded with zeros.
+/// `to[r] = factor · turned(from[rows.start + r])`; each row is padded with zeros, and
+/// so are the rows, to whole strips.
 pub(super) struct Pack<'a, T> {
     pub(super) from: Rows<'a, T>,
     pub(super) rows: Range<usize>,
@@ -26,7 +27,11 @@ impl<T: Real> Kernel<T> for Pack<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self, lanes: L) {
-        for (row, to) in self.rows.zip(self.to.chunks_exact_mut(self.to_width)) {
+        let n = self.rows.len();
+        let strips = n.next_multiple_of(STRIP) * self.to_width;
+        let (to, padding) = self.to[..strips].split_at_mut(n * self.to_width);
+        padding.fill(T::zero());
+        for (row, to) in self.rows.zip(to.chunks_exact_mut(self.to_width)) {
             let from = self.from.row(row, self.column, self.width);
             let (to, padding) = to.split_at_mut(self.width);
             write_row(
@@ -87,37 +92,22 @@ fn write_row<L: Lanes>(
 ) {
     match turn {
         Some(turn) => turn.apply(lanes, row, direction, factor, from, to),
-        None => {
-            let factor = lanes.splat(factor);
-            map(lanes, from, to, |x| lanes.mul(x, factor));
-        }
+        None => scale(lanes, factor, from, to),
     }
 }
 
-/// `to[c][r] = from[r][c]`: rows become columns of a matrix that is [`BLOCK`] wide.
-/// Columns past the last row, to the next whole strip, are zero.
-pub(super) struct Transpose<'a, T> {
-    pub(super) from: &'a [T],
-    pub(super) from_width: usize,
-    pub(super) width: usize,
-    pub(super) to: &'a mut [T],
-}
-
-impl<T: Real> Kernel<T> for Transpose<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lanes<Elem = T>>(self, _: L) {
-        let rows = self.from.len() / self.from_width;
-        for (c, to) in self.to.chunks_exact_mut(BLOCK).take(self.width).enumerate() {
-            for (r, to) in to.iter_mut().enumerate() {
-                *to = if r < rows {
-                    self.from[r * self.from_width + c]
-                } else {
-                    T::zero()
-                };
-            }
-        }
+/// `to = factor · from`
+#[inline(always)]
+pub(super) fn scale<L: Lanes>(lanes: L, factor: L::Elem, from: &[L::Elem], to: &mut [L::Elem]) {
+    let factor = lanes.splat(factor);
+    let mut to = to.chunks_exact_mut(L::N);
+    let mut from = from.chunks_exact(L::N);
+    for (from, to) in (&mut from).zip(&mut to) {
+        lanes.store(to, lanes.mul(lanes.load(from), factor));
+    }
+    if !from.remainder().is_empty() {
+        let last = lanes.mul(lanes.load_partial(from.remainder()), factor);
+        lanes.store_partial(to.into_remainder(), last);
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) struct Product<'a, T> {
     pub(super) c: &'a mut [T],
     pub(super) c_stride: usize,
     pub(super) a: &'a [T],
-    /// Distance between rows, and between columns, of `A`.
+    /// Distance between rows, and between columns, of `A`; one of them is 1.
     pub(super) a_strides: (usize, usize),
     pub(super) b: &'a [T],
     pub(super) b_stride: usize,
@@ -60,12 +60,15 @@ impl<T: Real> Kernel<T> for Product<'_, T> {
             }
             self.check::<L>(part);
             // 32 registers hold 8 × 3 vectors of sums, 16 hold 4 × 3.
-            if size_of::<L::V>() == 64 {
-                // SAFETY: just checked.
-                unsafe { self.part::<L, 8>(lanes, part) };
-            } else {
-                // SAFETY: just checked.
-                unsafe { self.part::<L, 4>(lanes, part) };
+            let many = size_of::<L::V>() == 64;
+            // SAFETY: just checked, the strides as well.
+            unsafe {
+                match (many, self.a_strides) {
+                    (true, (1, _)) => self.part::<L, 8, true>(lanes, part),
+                    (true, _) => self.part::<L, 8, false>(lanes, part),
+                    (false, (1, _)) => self.part::<L, 4, true>(lanes, part),
+                    (false, _) => self.part::<L, 4, false>(lanes, part),
+                }
             }
         }
     }
@@ -79,6 +82,7 @@ impl<T: Real> Product<'_, T> {
         assert!(columns.start.is_multiple_of(L::N) && columns.end.is_multiple_of(L::N));
         assert!((rows.end - 1) * self.c_stride + columns.end <= self.c.len());
         let (row, column) = self.a_strides;
+        assert!(row == 1 || column == 1);
         assert!((rows.end - 1) * row + (sum.end - 1) * column < self.a.len());
         assert!((sum.end - 1) * self.b_stride + columns.end <= self.b.len());
         if let Start::Scaled(factors) = self.start {
@@ -86,13 +90,18 @@ impl<T: Real> Product<'_, T> {
         }
     }
 
-    /// Columns in groups of at most three vectors, rows in groups of `R`.
+    /// Columns in groups of at most three vectors, rows in groups of `R`. `COLUMNS`
+    /// if the columns of `A` are contiguous, else its rows are.
     ///
     /// # Safety
     ///
     /// As [`Self::check`].
     #[inline(always)]
-    unsafe fn part<L: Lanes<Elem = T>, const R: usize>(&mut self, lanes: L, part: &Part) {
+    unsafe fn part<L: Lanes<Elem = T>, const R: usize, const COLUMNS: bool>(
+        &mut self,
+        lanes: L,
+        part: &Part,
+    ) {
         let mut column = part.columns.start;
         while column < part.columns.end {
             let vectors = (part.columns.end - column) / L::N;
@@ -100,9 +109,9 @@ impl<T: Real> Product<'_, T> {
             column += L::N
                 * unsafe {
                     match vectors {
-                        3 | 5.. => self.columns::<L, R, 3>(lanes, part, column),
-                        2 | 4 => self.columns::<L, R, 2>(lanes, part, column),
-                        _ => self.columns::<L, R, 1>(lanes, part, column),
+                        3 | 5.. => self.columns::<L, R, 3, COLUMNS>(lanes, part, column),
+                        2 | 4 => self.columns::<L, R, 2, COLUMNS>(lanes, part, column),
+                        _ => self.columns::<L, R, 1, COLUMNS>(lanes, part, column),
                     }
                 };
         }
@@ -114,7 +123,7 @@ impl<T: Real> Product<'_, T> {
     ///
     /// As [`Self::check`], for these columns.
     #[inline(always)]
-    unsafe fn columns<L: Lanes<Elem = T>, const R: usize, const V: usize>(
+    unsafe fn columns<L: Lanes<Elem = T>, const R: usize, const V: usize, const COLUMNS: bool>(
         &mut self,
         lanes: L,
         part: &Part,
@@ -125,10 +134,12 @@ impl<T: Real> Product<'_, T> {
             // SAFETY: these rows are the part's.
             row += unsafe {
                 match part.rows.end - row {
-                    left if left >= R => self.block::<L, R, V>(lanes, &part.sum, row, column),
-                    4.. => self.block::<L, 4, V>(lanes, &part.sum, row, column),
-                    2 | 3 => self.block::<L, 2, V>(lanes, &part.sum, row, column),
-                    _ => self.block::<L, 1, V>(lanes, &part.sum, row, column),
+                    left if left >= R => {
+                        self.block::<L, R, V, COLUMNS>(lanes, &part.sum, row, column)
+                    }
+                    4.. => self.block::<L, 4, V, COLUMNS>(lanes, &part.sum, row, column),
+                    2 | 3 => self.block::<L, 2, V, COLUMNS>(lanes, &part.sum, row, column),
+                    _ => self.block::<L, 1, V, COLUMNS>(lanes, &part.sum, row, column),
                 }
             };
         }
@@ -141,7 +152,7 @@ impl<T: Real> Product<'_, T> {
     ///
     /// As [`Self::check`], for these rows and columns.
     #[inline(always)]
-    unsafe fn block<L: Lanes<Elem = T>, const R: usize, const V: usize>(
+    unsafe fn block<L: Lanes<Elem = T>, const R: usize, const V: usize, const COLUMNS: bool>(
         &mut self,
         lanes: L,
         sum: &Range<usize>,
@@ -169,22 +180,25 @@ impl<T: Real> Product<'_, T> {
                     }
                 }
             }
-            let mut a = self.a.as_ptr().add(row * a_row + sum.start * a_column);
-            let mut b = self.b.as_ptr().add(sum.start * b_stride + column);
-            for _ in sum.clone() {
+            let a = self.a.as_ptr().add(row * a_row + sum.start * a_column);
+            let b = self.b.as_ptr().add(sum.start * b_stride + column);
+            // Named apart, or their addresses become one long chain of additions.
+            let a_rows: [*const T; R] = std::array::from_fn(|r| a.wrapping_add(r * a_row));
+            for p in 0..sum.len() {
                 let mut right = [lanes.zero(); V];
                 for (v, right) in right.iter_mut().enumerate() {
-                    *right = load(lanes, b.add(v * L::N));
+                    *right = load(lanes, b.add(p * b_stride + v * L::N));
                 }
                 for (r, sums) in sums.iter_mut().enumerate() {
-                    let left = lanes.splat(*a.add(r * a_row));
+                    let left = lanes.splat(if COLUMNS {
+                        *a.add(p * a_column + r)
+                    } else {
+                        *a_rows[r].add(p)
+                    });
                     for (sum, right) in sums.iter_mut().zip(right) {
                         *sum = lanes.mul_add(left, right, *sum);
                     }
                 }
-                // One step past the end of the sum at most, never read there.
-                a = a.wrapping_add(a_column);
-                b = b.wrapping_add(b_stride);
             }
             for (r, sums) in sums.iter().enumerate() {
                 for (v, &sum) in sums.iter().enumerate() {

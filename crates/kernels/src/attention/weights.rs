@@ -7,7 +7,7 @@ use candle_core::{Result, Tensor, bail};
 use super::Attention;
 use super::call::{Block, Call};
 use super::node::Operands;
-use super::window::TILE;
+use super::window::{STRIP, TILE};
 use crate::Real;
 use crate::storage::{same_dtype, tensor, with_real};
 
@@ -54,7 +54,7 @@ pub fn attention_weights(
 /// The weights of one query, `[n_keys]`.
 fn row<T: Real>(call: &Call<'_, T>, head: usize, query: usize, n_keys: usize) -> Vec<T> {
     let padded = call.heads.padded();
-    let mut q = vec![T::zero(); padded];
+    let mut q = vec![T::zero(); STRIP * padded];
     let block = Block {
         head,
         queries: query..query + 1,

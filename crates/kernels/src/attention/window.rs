@@ -87,7 +87,7 @@ impl Window {
             (0..self.n_queries.div_ceil(STRIP)).filter(|&s| self.computed(s).contains(&key));
         match with.next() {
             None => 0..0,
-            Some(first) => first * STRIP..(with.last().unwrap_or(first) + 1) * STRIP,
+            Some(first) => first * STRIP..(with.next_back().unwrap_or(first) + 1) * STRIP,
         }
     }
 

@@ -46,6 +46,9 @@ pub trait Lanes: Copy + Send + Sync {
     /// `a < b ? yes : no`
     fn select_lt(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
 
+    /// Moves lane `i` to lane `(i + by) mod N`.
+    fn rotate(self, v: Self::V, by: usize) -> Self::V;
+
     /// Sum of the lanes.
     fn sum(self, v: Self::V) -> Self::Elem;
     /// Largest lane.
@@ -92,7 +95,7 @@ macro_rules! lanes {
     ($token:ident, $elem:ty, $vector:ident, $lanes:ident, $exp:path, $erf:path;
      $splat:ident $partial_load:ident $partial_store:ident $add:ident $sub:ident $mul:ident $div:ident
      $max:ident $min:ident $abs:ident $sqrt:ident $mul_add:ident $less_than:ident $select:ident
-     $sum:ident $max_lane:ident $split:ident $split_mut:ident) => {
+     $sum:ident $max_lane:ident $split:ident $split_mut:ident $rotate:ident) => {
         impl<S: Simd> Lanes for $token<S> {
             type Elem = $elem;
             type V = S::$vector;
@@ -159,6 +162,10 @@ macro_rules! lanes {
                 self.0.$select(self.0.$less_than(a, b), yes, no)
             }
             #[inline(always)]
+            fn rotate(self, v: Self::V, by: usize) -> Self::V {
+                self.0.$rotate(v, by)
+            }
+            #[inline(always)]
             fn sum(self, v: Self::V) -> $elem {
                 self.0.$sum(v)
             }
@@ -181,9 +188,9 @@ macro_rules! lanes {
 lanes!(Single, f32, f32s, F32_LANES, math::exp_f32, math::erf_f32;
     splat_f32s partial_load_f32s partial_store_f32s add_f32s sub_f32s mul_f32s div_f32s
     max_f32s min_f32s abs_f32s sqrt_f32s mul_add_e_f32s less_than_f32s select_f32s
-    reduce_sum_f32s reduce_max_f32s as_simd_f32s as_mut_simd_f32s);
+    reduce_sum_f32s reduce_max_f32s as_simd_f32s as_mut_simd_f32s rotate_right_f32s);
 
 lanes!(Double, f64, f64s, F64_LANES, math::exp_f64, math::erf_f64;
     splat_f64s partial_load_f64s partial_store_f64s add_f64s sub_f64s mul_f64s div_f64s
     max_f64s min_f64s abs_f64s sqrt_f64s mul_add_e_f64s less_than_f64s select_f64s
-    reduce_sum_f64s reduce_max_f64s as_simd_f64s as_mut_simd_f64s);
+    reduce_sum_f64s reduce_max_f64s as_simd_f64s as_mut_simd_f64s rotate_right_f64s);

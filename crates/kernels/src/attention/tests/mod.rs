@@ -259,8 +259,8 @@ impl Case {
             self.attention.spans.n_keys(),
         );
         let position = places(&self.lens)[1][j].1 as usize;
-        let element = (h * n + i) * m.next_multiple_of(4) + position;
-        if key.uniform(element as u64) >= chance {
+        let element = (h * n + i) * m.next_multiple_of(64) + position;
+        if f64::from(key.word(element as u64)) >= (f64::from(chance) * 2f64.powi(32)).floor() {
             1.0 / (1.0 - f64::from(chance))
         } else {
             0.0
