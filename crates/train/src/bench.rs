@@ -66,7 +66,13 @@ pub fn bench(config: &RunConfig, warmup: usize, steps: usize) -> Result<Measurem
     let n_tokens: usize = batches.iter().map(Batch::n_positions).sum();
     let flops: f64 = batches
         .iter()
-        .map(|batch| cost::step_flops(&config.model, batch.n_positions() as u64, cost::n_pairs(&batch.mask)))
+        .map(|batch| {
+            cost::step_flops(
+                &config.model,
+                batch.n_positions() as u64,
+                cost::n_pairs(&batch.mask),
+            )
+        })
         .sum();
     Ok(Measurement {
         median_ms: median * 1e3,
@@ -97,20 +103,38 @@ pub fn synthetic_sizes(config: &RunConfig) -> DataSizes {
 fn synthetic(config: &RunConfig, index: u32) -> Result<Batch> {
     let (samples, length) = (config.train.batch_size(), config.data.seq_len());
     let n = samples * length;
-    let key = Key { seed: config.run.seed(), domain: Domain::Benchmark, step: index, site: 0 };
+    let key = Key {
+        seed: config.run.seed(),
+        domain: Domain::Benchmark,
+        step: index,
+        site: 0,
+    };
     let vocab_size = config.model.vocab_size().map_err(unresolved)? as u64;
     let draw = |i: u64, below: u64| (u64::from(key.word(i)) * below >> 32) as u32;
     let tokens: Vec<u32> = (0..n as u64).map(|i| draw(i, vocab_size)).collect();
     let targets: Vec<u32> = match config.model.kind() {
-        Kind::TextLm => (0..n as u64).map(|i| draw(n as u64 + i, vocab_size)).collect(),
+        Kind::TextLm => (0..n as u64)
+            .map(|i| draw(n as u64 + i, vocab_size))
+            .collect(),
         Kind::TextClassifier => {
-            let classes = config.model.n_classes().map_err(unresolved)?.map_or(2, |n| n as u64);
-            (0..samples as u64).map(|i| draw(n as u64 + i, classes)).collect()
+            let classes = config
+                .model
+                .n_classes()
+                .map_err(unresolved)?
+                .map_or(2, |n| n as u64);
+            (0..samples as u64)
+                .map(|i| draw(n as u64 + i, classes))
+                .collect()
         }
     };
     debug_assert!(!targets.contains(&IGNORED));
     let ends: Vec<usize> = (1..=samples).map(|i| i * length).collect();
-    Ok(Batch::of_tokens(tokens, &ends, targets, &config.model.mask().into())?)
+    Ok(Batch::of_tokens(
+        tokens,
+        &ends,
+        targets,
+        &config.model.mask().into(),
+    )?)
 }
 
 fn unresolved(error: models::ConfigError) -> Error {
@@ -121,6 +145,12 @@ fn unresolved(error: models::ConfigError) -> Error {
 fn peak_rss_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+    let kib = line.and_then(|line| {
+        line.trim()
+            .trim_end_matches("kB")
+            .trim()
+            .parse::<u64>()
+            .ok()
+    });
     kib.unwrap_or(0) * 1024
 }

@@ -31,5 +31,9 @@ pub fn pool(threads: Option<usize>) -> Result<ThreadPool> {
     builder
         .num_threads(threads.unwrap_or(0))
         .build()
-        .map_err(|error| Error::Unavailable(format!("cannot start {threads:?} threads: {error}; lower run.threads")))
+        .map_err(|error| {
+            Error::Unavailable(format!(
+                "cannot start {threads:?} threads: {error}; lower run.threads"
+            ))
+        })
 }

@@ -16,6 +16,7 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
 use crate::metrics::{MetricsFile, Record, Split};
+use crate::model_folder::{self, Description};
 use crate::progress::Progress;
 use crate::run_dir::{RunDir, config_identity};
 use crate::signals::Signals;
@@ -43,8 +44,10 @@ pub struct Options {
 /// Everything that can stop a run; see [`Error`]. What was saved stays.
 pub fn fit(document: &Document, options: &Options) -> Result<PathBuf> {
     let config: RunConfig = document.to()?;
-    let signals = Signals::listen().map_err(|source| Error::Unavailable(format!("signals: {source}")))?;
-    device::pool(config.run.threads())?.install(|| Run::open(document, &config, options)?.train(&signals))
+    let signals =
+        Signals::listen().map_err(|source| Error::Unavailable(format!("signals: {source}")))?;
+    device::pool(config.run.threads())?
+        .install(|| Run::open(document, &config, options)?.train(&signals))
 }
 
 /// A run in progress.
@@ -75,16 +78,29 @@ struct Clock {
 impl Run {
     fn open(document: &Document, config: &RunConfig, options: &Options) -> Result<Self> {
         let device = device::open(&config.run)?;
-        let open = Open { seed: config.run.seed(), embedded: Some(embedded::TEXT), ..Open::default() };
+        let open = Open {
+            seed: config.run.seed(),
+            embedded: Some(embedded::TEXT),
+            ..Open::default()
+        };
         let dataset = Dataset::open(config.model.kind(), &config.data, &open)?;
-        let config = config.resolve(dataset.sizes(&config.data)).map_err(|error| document.reject("model", &error.to_string()))?;
+        let config = config
+            .resolve(dataset.sizes(&config.data))
+            .map_err(|error| document.reject("model", &error.to_string()))?;
         let train = config.train.clone();
         let pattern: Pattern = config.model.mask().into();
 
         let samples = dataset.split(Split::Train)?.ok_or_else(no_training_data)?;
-        let loader = Loader::shuffled(samples, pattern.clone(), train.batch_size(), config.run.seed());
+        let loader = Loader::shuffled(
+            samples,
+            pattern.clone(),
+            train.batch_size(),
+            config.run.seed(),
+        );
         let samples_per_step = (train.batch_size() * train.accumulate()) as u64;
-        let steps = train.length().steps(loader.samples_per_epoch().div_ceil(samples_per_step));
+        let steps = train
+            .length()
+            .steps(loader.samples_per_epoch().div_ceil(samples_per_step));
 
         let text = config.to_toml();
         let dir = match options.resume {
@@ -95,20 +111,39 @@ impl Run {
             config: config_identity(&text).map_err(Error::Data)?,
             data: dataset.fingerprint(),
         };
-        let mut checkpoints = Checkpoints::new(&dir.checkpoints(), config.checkpoint.keep(), identity);
+        let mut checkpoints =
+            Checkpoints::new(&dir.checkpoints(), config.checkpoint.keep(), identity);
         let mut trainer = Trainer::new(&config, steps, &device)?;
         let (state, metrics) = match checkpoints.newest()? {
             None => (State::initial(), MetricsFile::create(&dir.metrics())?),
             Some(checkpoint) => {
                 trainer.restore(&checkpoint)?;
-                let (metrics, cut) = MetricsFile::resume(&dir.metrics(), checkpoint.state.metrics_bytes)?;
-                tracing::info!("{}: {} lines are written again", dir.metrics().display(), cut.lines);
+                let (metrics, cut) =
+                    MetricsFile::resume(&dir.metrics(), checkpoint.state.metrics_bytes)?;
+                tracing::info!(
+                    "{}: {} lines are written again",
+                    dir.metrics().display(),
+                    cut.lines
+                );
                 (checkpoint.state, metrics)
             }
         };
         let progress = Progress::new(state.step, steps, options.quiet);
         let val = dataset.split(Split::Val)?;
-        Ok(Self { config, dataset, dir, trainer, checkpoints, metrics, progress, state, steps, loader, val, pattern })
+        Ok(Self {
+            config,
+            dataset,
+            dir,
+            trainer,
+            checkpoints,
+            metrics,
+            progress,
+            state,
+            steps,
+            loader,
+            val,
+            pattern,
+        })
     }
 
     fn train(mut self, signals: &Signals) -> Result<PathBuf> {
@@ -125,10 +160,19 @@ impl Run {
             clock.tokens += batches.iter().map(|b| b.n_positions() as u64).sum::<u64>();
             let last = self.state.step == self.steps;
             self.progress.step(self.state.step);
-            if last || self.state.step.is_multiple_of(self.config.train.log_every()) {
+            if last
+                || self
+                    .state
+                    .step
+                    .is_multiple_of(self.config.train.log_every())
+            {
                 self.record_update(&update, &mut clock)?;
             }
-            let mut save = last || self.state.step.is_multiple_of(self.config.checkpoint.every());
+            let mut save = last
+                || self
+                    .state
+                    .step
+                    .is_multiple_of(self.config.checkpoint.every());
             if last || self.state.step.is_multiple_of(self.config.eval.every()) {
                 save |= self.validate(last, &clock)?;
                 stopped_early = self.out_of_patience();
@@ -154,7 +198,9 @@ impl Run {
     fn next_batches(&self, ahead: &mut Prefetch, n: usize) -> Result<Vec<Batch>> {
         let batches: Vec<Batch> = ahead.by_ref().take(n).collect::<Result<_, _>>()?;
         if batches.len() < n {
-            return Err(Error::Unavailable("the thread that reads data ended; start again with `--resume`".into()));
+            return Err(Error::Unavailable(
+                "the thread that reads data ended; start again with `--resume`".into(),
+            ));
         }
         Ok(batches)
     }
@@ -181,7 +227,9 @@ impl Run {
 
     /// Measures the model on the validation part; true if it is the best so far.
     fn validate(&mut self, last: bool, clock: &Clock) -> Result<bool> {
-        let Some(val) = self.val.clone() else { return Ok(false) };
+        let Some(val) = self.val.clone() else {
+            return Ok(false);
+        };
         let limit = self.config.eval.max_batches().filter(|_| !last);
         let evaluation = self.measure(&*val, limit)?;
         self.write_evaluation(Split::Val, &evaluation, clock)?;
@@ -189,13 +237,21 @@ impl Run {
             Metric::Loss => evaluation.loss(),
             Metric::Accuracy => evaluation.accuracy(),
         };
-        let Some(metric) = metric else { return Ok(false) };
-        let better = self.state.best.is_none_or(|best| match self.config.eval.metric() {
-            Metric::Loss => metric < best.metric,
-            Metric::Accuracy => metric > best.metric,
-        });
+        let Some(metric) = metric else {
+            return Ok(false);
+        };
+        let better = self
+            .state
+            .best
+            .is_none_or(|best| match self.config.eval.metric() {
+                Metric::Loss => metric < best.metric,
+                Metric::Accuracy => metric > best.metric,
+            });
         if better {
-            self.state.best = Some(Best { step: self.state.step, metric });
+            self.state.best = Some(Best {
+                step: self.state.step,
+                metric,
+            });
             self.state.evals_without_improvement = 0;
         } else {
             self.state.evals_without_improvement += 1;
@@ -209,15 +265,28 @@ impl Run {
     }
 
     fn measure(&mut self, samples: &dyn Samples, limit: Option<usize>) -> Result<Evaluation> {
-        let batch_size = self.config.eval.batch_size().unwrap_or(self.loader.batch_size());
+        let batch_size = self
+            .config
+            .eval
+            .batch_size()
+            .unwrap_or(self.loader.batch_size());
         let pattern = &self.pattern;
-        self.trainer.with_result(|model| evaluate(model, samples, pattern, batch_size, limit))
+        self.trainer
+            .with_result(|model| evaluate(model, samples, pattern, batch_size, limit))
     }
 
-    fn write_evaluation(&mut self, split: Split, evaluation: &Evaluation, clock: &Clock) -> Result<()> {
+    fn write_evaluation(
+        &mut self,
+        split: Split,
+        evaluation: &Evaluation,
+        clock: &Clock,
+    ) -> Result<()> {
         let accuracy = self.dataset.labels().and_then(|_| evaluation.accuracy());
         let loss = evaluation.loss().unwrap_or(f64::NAN);
-        let record = Record { accuracy, ..self.record_of(split, loss, clock) };
+        let record = Record {
+            accuracy,
+            ..self.record_of(split, loss, clock)
+        };
         self.write(&record)
     }
 
@@ -243,7 +312,7 @@ impl Run {
     fn save(&mut self, clock: &Clock) -> Result<()> {
         self.state.elapsed_s = clock.elapsed_s();
         self.state.metrics_bytes = self.metrics.sync()?;
-        let metadata = BTreeMap::from([("config".to_owned(), self.config.to_toml())]);
+        let metadata = self.describe(BTreeMap::new()).metadata();
         self.checkpoints.save(&Snapshot {
             state: &self.state,
             model: &self.trainer.weights(),
@@ -259,20 +328,55 @@ impl Run {
         if let Some(best) = self.state.best.filter(|best| best.step != self.state.step) {
             self.trainer.restore(&self.checkpoints.open(best.step)?)?;
         }
+        let step = self.state.best.map_or(self.state.step, |best| best.step);
+        let mut results = BTreeMap::from([("step".to_owned(), step.to_string())]);
+        if let Some(best) = self.state.best {
+            let metric = match self.config.eval.metric() {
+                Metric::Loss => "val_loss",
+                Metric::Accuracy => "val_accuracy",
+            };
+            results.insert(metric.to_owned(), format!("{:.4}", best.metric));
+        }
         if let Some(test) = self.dataset.split(Split::Test)? {
             let evaluation = self.measure(&*test, None)?;
             self.write_evaluation(Split::Test, &evaluation, clock)?;
             self.metrics.sync()?;
+            for (name, value) in [
+                ("test_loss", evaluation.loss()),
+                ("test_accuracy", evaluation.accuracy()),
+            ] {
+                results.extend(value.map(|value| (name.to_owned(), format!("{value:.4}"))));
+            }
         }
         self.progress.finish();
         let folder = self.dir.model();
+        let weights = self
+            .trainer
+            .average()
+            .unwrap_or_else(|| self.trainer.weights());
+        model_folder::write(&folder, &self.describe(results), &weights)?;
         Ok(folder)
+    }
+
+    /// Everything that the model is but its weights.
+    fn describe(&self, results: BTreeMap<String, String>) -> Description {
+        Description {
+            config: self.config.clone(),
+            tokenizer: self.dataset.tokenizer().clone(),
+            labels: self.dataset.labels().unwrap_or_default().to_vec(),
+            results,
+        }
     }
 }
 
 impl Clock {
     fn start(state: &State) -> Self {
-        Self { began: Instant::now(), before: state.elapsed_s, mark: Instant::now(), tokens: 0 }
+        Self {
+            began: Instant::now(),
+            before: state.elapsed_s,
+            mark: Instant::now(),
+            tokens: 0,
+        }
     }
 
     fn elapsed_s(&self) -> f64 {

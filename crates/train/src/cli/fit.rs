@@ -30,8 +30,14 @@ pub(super) struct FitArgs {
 pub(super) fn run(args: FitArgs, console: Console) -> Result<()> {
     let document = Document::read(&args.config, &args.overrides)?;
     let config: RunConfig = document.to()?;
-    let out = args.out.unwrap_or_else(|| PathBuf::from("runs").join(config.run.name()));
-    let options = Options { out, resume: args.resume, quiet: console.quiet() };
+    let out = args
+        .out
+        .unwrap_or_else(|| PathBuf::from("runs").join(config.run.name()));
+    let options = Options {
+        out,
+        resume: args.resume,
+        quiet: console.quiet(),
+    };
     let model = fit(&document, &options)?;
     console::print(&format!("{}\n", model.display()))
 }

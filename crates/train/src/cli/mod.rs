@@ -6,6 +6,7 @@
 mod bench;
 mod completions;
 mod console;
+mod evaluate;
 mod explain;
 mod export;
 mod fit;
@@ -43,6 +44,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Fit(fit::FitArgs),
+    Evaluate(evaluate::EvaluateArgs),
     Bench(bench::BenchArgs),
     Generate(generate::GenerateArgs),
     Predict(predict::PredictArgs),
@@ -57,6 +59,7 @@ impl Command {
     fn run(self, console: Console) -> Result<()> {
         match self {
             Self::Fit(args) => fit::run(args, console),
+            Self::Evaluate(args) => evaluate::run(args),
             Self::Bench(args) => bench::run(args),
             Self::Generate(args) => generate::run(args),
             Self::Predict(args) => predict::run(args),

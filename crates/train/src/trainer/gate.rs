@@ -13,7 +13,12 @@ pub(super) fn finite_loss(step: u64, value: f64) -> Result<()> {
     if value.is_finite() {
         return Ok(());
     }
-    Err(Error::NonFinite { step, tensor: "the loss".into(), value, remedy: SMALLER_STEPS })
+    Err(Error::NonFinite {
+        step,
+        tensor: "the loss".into(),
+        value,
+        remedy: SMALLER_STEPS,
+    })
 }
 
 /// The gradient of update `step`, of norm `norm`, is made of numbers.
@@ -35,7 +40,12 @@ pub(super) fn finite_gradient(
         Some((format!("the gradient of `{name}`"), f64::from(*value)))
     });
     let (tensor, value) = found.unwrap_or(("the norm of the gradient".into(), norm));
-    Err(Error::NonFinite { step, tensor, value, remedy: SMALLER_STEPS })
+    Err(Error::NonFinite {
+        step,
+        tensor,
+        value,
+        remedy: SMALLER_STEPS,
+    })
 }
 
 /// Every parameter has a gradient that is not zero everywhere. Checked after the first
@@ -44,14 +54,22 @@ pub(super) fn finite_gradient(
 /// # Errors
 ///
 /// Names every parameter that has none.
-pub(super) fn every_parameter_is_reached(params: &[(String, Var)], grads: &FlatGrads) -> Result<()> {
+pub(super) fn every_parameter_is_reached(
+    params: &[(String, Var)],
+    grads: &FlatGrads,
+) -> Result<()> {
     let is_missed = |var: &Var| grads.of(var).is_none_or(|g| g.iter().all(|&g| g == 0.0));
-    let missed: Vec<&str> =
-        params.iter().filter(|(_, var)| is_missed(var)).map(|(name, _)| name.as_str()).collect();
+    let missed: Vec<&str> = params
+        .iter()
+        .filter(|(_, var)| is_missed(var))
+        .map(|(name, _)| name.as_str())
+        .collect();
     if missed.is_empty() {
         return Ok(());
     }
-    Err(Error::Unreached { params: missed.join(", ") })
+    Err(Error::Unreached {
+        params: missed.join(", "),
+    })
 }
 
 #[cfg(test)]
@@ -72,24 +90,39 @@ mod tests {
 
     #[test]
     fn a_parameter_that_no_gradient_reaches_is_named() -> candle_core::Result<()> {
-        let params = [("a".to_owned(), var(&[1.0, 2.0])?), ("b".to_owned(), var(&[3.0])?)];
+        let params = [
+            ("a".to_owned(), var(&[1.0, 2.0])?),
+            ("b".to_owned(), var(&[3.0])?),
+        ];
         let grads = grads_of(params[0].1.sqr()?.sum_all()?, &params)?;
         let error = every_parameter_is_reached(&params, &grads).expect_err("b has no gradient");
-        assert!(error.to_string().contains("`b`") || error.to_string().contains(" b"), "{error}");
+        assert!(
+            error.to_string().contains("`b`") || error.to_string().contains(" b"),
+            "{error}"
+        );
         assert!(every_parameter_is_reached(&params[..1], &grads).is_ok());
         Ok(())
     }
 
     #[test]
     fn the_tensor_that_is_not_finite_is_named_with_its_step() -> candle_core::Result<()> {
-        let params = [("a".to_owned(), var(&[1.0])?), ("b".to_owned(), var(&[0.0])?)];
+        let params = [
+            ("a".to_owned(), var(&[1.0])?),
+            ("b".to_owned(), var(&[0.0])?),
+        ];
         let loss = (params[0].1.as_tensor() + params[1].1.log()?)?.sum_all()?;
         let grads = grads_of(loss, &params)?;
         let norm = kernels::optim::global_norm(grads.values());
         let error = finite_gradient(7, norm, &params, &grads).expect_err("1/0 is not finite");
         let line = error.to_string();
-        assert!(line.starts_with("step 7: the gradient of `b` is inf"), "{line}");
-        assert!(finite_loss(3, f64::NAN).is_err_and(|e| e.to_string().starts_with("step 3: the loss is NaN")));
+        assert!(
+            line.starts_with("step 7: the gradient of `b` is inf"),
+            "{line}"
+        );
+        assert!(
+            finite_loss(3, f64::NAN)
+                .is_err_and(|e| e.to_string().starts_with("step 3: the loss is NaN"))
+        );
         Ok(())
     }
 }

@@ -58,11 +58,26 @@ impl Trainer {
         let params = store.named_vars();
         let vars = || params.iter().map(|(_, var)| var);
         let grads = FlatGrads::new(vars())?;
-        let parameters = params.iter().map(|(name, var)| Parameter::new(name, var.clone()));
+        let parameters = params
+            .iter()
+            .map(|(name, var)| Parameter::new(name, var.clone()));
         let optimizer = Optimizer::new(rule::of(config.train.optimizer()), parameters)?;
-        let average = config.train.ema().map(|_| optim::flatten(vars())).transpose()?;
+        let average = config
+            .train
+            .ema()
+            .map(|_| optim::flatten(vars()))
+            .transpose()?;
         let lr = LearningRate::new(config.train.lr(), config.train.schedule(), steps);
-        Ok(Self { config: config.clone(), params, model, evaluated, grads, optimizer, average, lr })
+        Ok(Self {
+            config: config.clone(),
+            params,
+            model,
+            evaluated,
+            grads,
+            optimizer,
+            average,
+            lr,
+        })
     }
 
     /// Makes update `step`, counted from 0, from the gradient over all of `batches`.
@@ -84,7 +99,9 @@ impl Trainer {
             let draw = (step * batches.len() as u64 + i as u64) as u32;
             let pass = Pass::train(self.config.run.seed(), draw);
             let targets = batch.targets.clone();
-            let term = self.model.loss(&input_of(batch)?, &batch.mask, targets, options, pass)?;
+            let term = self
+                .model
+                .loss(&input_of(batch)?, &batch.mask, targets, options, pass)?;
             let value = f64::from(term.to_scalar::<f32>()?);
             gate::finite_loss(step, value)?;
             loss += value;
@@ -99,7 +116,9 @@ impl Trainer {
             step,
             lr: self.lr.at(step),
             weight_decay: train.weight_decay(),
-            grad_scale: train.grad_clip().map_or(1.0, |max| clip_factor(grad_norm, max)),
+            grad_scale: train
+                .grad_clip()
+                .map_or(1.0, |max| clip_factor(grad_norm, max)),
         };
         self.optimizer.step(self.grads.values(), &update)?;
         if let (Some(average), Some(decay)) = (&mut self.average, train.ema()) {
@@ -107,7 +126,11 @@ impl Trainer {
             let decay = decay.min((1 + step) as f64 / (10 + step) as f64);
             ema(average, self.params.iter().map(|(_, var)| var), decay)?;
         }
-        Ok(Update { loss, lr: update.lr, grad_norm })
+        Ok(Update {
+            loss,
+            lr: update.lr,
+            grad_norm,
+        })
     }
 
     /// Calls `use_model` with the weights that are to be kept: their average if there is

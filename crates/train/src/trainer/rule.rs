@@ -8,7 +8,11 @@ use crate::config::Optimizer;
 pub(super) fn of(optimizer: Optimizer) -> Rule {
     match optimizer {
         Optimizer::AdamW { beta1, beta2, eps } => AdamW { beta1, beta2, eps }.into(),
-        Optimizer::Sgd { momentum } => Sgd { momentum, nesterov: false }.into(),
+        Optimizer::Sgd { momentum } => Sgd {
+            momentum,
+            nesterov: false,
+        }
+        .into(),
         Optimizer::Lion { beta1, beta2 } => Lion { beta1, beta2 }.into(),
     }
 }

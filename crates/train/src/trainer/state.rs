@@ -12,20 +12,27 @@ use crate::model_file::{ModelFile, NamedTensor};
 impl Trainer {
     /// The weights.
     pub fn weights(&self) -> Vec<NamedTensor<'_>> {
-        self.params.iter().map(|(name, var)| NamedTensor::tensor(name, var.as_tensor())).collect()
+        self.params
+            .iter()
+            .map(|(name, var)| NamedTensor::tensor(name, var.as_tensor()))
+            .collect()
     }
 
     /// What the optimiser remembers.
     pub fn optimizer_state(&self) -> Vec<NamedTensor<'_>> {
         let moments = self.optimizer.state().into_iter();
-        moments.map(|moment| NamedTensor::slice(moment.name, moment.shape, moment.values)).collect()
+        moments
+            .map(|moment| NamedTensor::slice(moment.name, moment.shape, moment.values))
+            .collect()
     }
 
     /// The moving average of the weights, if one is kept.
     pub fn average(&self) -> Option<Vec<NamedTensor<'_>>> {
         let mut rest = self.average.as_deref()?;
         let named = self.params.iter().map(|(name, var)| {
-            let values = rest.split_off(..var.elem_count()).expect("the average is as long as the weights");
+            let values = rest
+                .split_off(..var.elem_count())
+                .expect("the average is as long as the weights");
             NamedTensor::slice(name, var.dims(), values)
         });
         Some(named.collect())
@@ -38,7 +45,11 @@ impl Trainer {
     /// They are not those of this model and optimiser; nothing was changed then, but
     /// for tensors that could not be read to their end.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let shapes = || self.params.iter().map(|(name, var)| (name.as_str(), var.dims()));
+        let shapes = || {
+            self.params
+                .iter()
+                .map(|(name, var)| (name.as_str(), var.dims()))
+        };
         checkpoint.model.expect(shapes())?;
         let average = match (&self.average, &checkpoint.ema) {
             (Some(_), Some(file)) => {
@@ -54,7 +65,9 @@ impl Trainer {
         self.restore_optimizer(&checkpoint.optimizer)?;
         for (name, var) in &self.params {
             let values = checkpoint.model.read(name)?;
-            var.set(&Tensor::from_vec(values, var.shape(), &Device::Cpu)?.to_device(var.device())?)?;
+            var.set(
+                &Tensor::from_vec(values, var.shape(), &Device::Cpu)?.to_device(var.device())?,
+            )?;
         }
         if average.is_some() {
             self.average = average;
@@ -64,13 +77,21 @@ impl Trainer {
 
     fn restore_optimizer(&mut self, file: &ModelFile) -> Result<()> {
         let moments = self.optimizer.state();
-        file.expect(moments.iter().map(|moment| (moment.name.as_str(), moment.shape)))?;
+        file.expect(
+            moments
+                .iter()
+                .map(|moment| (moment.name.as_str(), moment.shape)),
+        )?;
         let mut values = BTreeMap::new();
         for moment in &moments {
             values.insert(moment.name.clone(), file.read(&moment.name)?);
         }
         drop(moments);
-        self.optimizer.load_state(values.iter().map(|(name, values)| (name.as_str(), &values[..])))?;
+        self.optimizer.load_state(
+            values
+                .iter()
+                .map(|(name, values)| (name.as_str(), &values[..])),
+        )?;
         Ok(())
     }
 }
