@@ -343,6 +343,24 @@ pub enum Error {
     #[error("{0}; use another mask")]
     Mask(MaskError),
 
+    /// A set of the Hub that could not be fetched or read.
+    #[error("{at}: {reason}; check the name of the set and the network")]
+    Hub {
+        /// The set.
+        at: Place,
+        /// What was said.
+        reason: String,
+    },
+
+    /// A set of the Hub, asked of a program that cannot fetch it.
+    #[error(
+        "{at}: this program was built without the feature `hub`; build it with `--features hub`, or name a file"
+    )]
+    WithoutHub {
+        /// The set.
+        at: Place,
+    },
+
     /// `path = "embedded"` where no text is compiled in.
     #[error("embedded: no text is compiled into this program; set [data] path to a file")]
     NotEmbedded,

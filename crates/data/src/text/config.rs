@@ -36,7 +36,7 @@ pub struct TextDataConfig {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "TextDataConfig")]
 struct RawTextDataConfig {
-    /// Training text: a file, a folder, a pattern such as `texts/*.txt`, or `embedded` for the text compiled into the program
+    /// Training text: a file, a folder, a pattern such as `texts/*.txt`, `embedded` for the text compiled into the program, or, with the feature `hub`, a set such as `hub:roneneldan/TinyStories`
     path: PathBuf,
     /// Validation text; without it the last `val_fraction` of `path` is held out
     #[serde(default)]

@@ -222,9 +222,13 @@ impl Samples for Windows {
     }
 
     fn pack(&self, samples: &[Sample], pattern: &Pattern) -> Result<Batch> {
+        let positions = samples.len().saturating_mul(self.seq_len);
+        if u32::try_from(positions).is_err() {
+            return Err(Error::BatchTooLarge { positions });
+        }
         let mut window = Vec::with_capacity(self.seq_len + 1);
-        let mut tokens = Vec::with_capacity(samples.len() * self.seq_len);
-        let mut targets = Vec::with_capacity(samples.len() * self.seq_len);
+        let mut tokens = Vec::with_capacity(positions);
+        let mut targets = Vec::with_capacity(positions);
         let mut ends = Vec::with_capacity(samples.len());
         for &sample in samples {
             let (start, n_targets) = self.window(sample);

@@ -131,6 +131,20 @@ fn missing_files_folders_and_patterns() -> TestResult {
     Ok(())
 }
 
+#[cfg(not(feature = "hub"))]
+#[test]
+fn a_set_of_the_hub_needs_the_feature() -> TestResult {
+    let config: data::text::TextDataConfig = serde_json::from_value(json!({"path": "hub:a/b"}))?;
+    for open in [language, classes] {
+        let error = open(&config).unwrap_err().to_string();
+        assert!(
+            error.starts_with("hub:a/b: this program was built without the feature `hub`"),
+            "{error}"
+        );
+    }
+    Ok(())
+}
+
 #[test]
 fn json_lines() -> TestResult {
     let good = "{\"text\": \"a\", \"label\": \"x\"}\n";

@@ -113,13 +113,11 @@ impl Reader for Jsonl<'_> {
         };
         let mut object = self.object(&line)?;
         let label = if self.columns.labelled {
-            let key = self.columns.label.as_deref().unwrap_or("label");
-            Some(self.take(&mut object, key, true)?)
+            Some(self.take(&mut object, self.columns.label(), true)?)
         } else {
             None
         };
-        let key = self.columns.text.as_deref().unwrap_or("text");
-        let text = self.take(&mut object, key, false)?;
+        let text = self.take(&mut object, self.columns.text(), false)?;
         Ok(Some(Piece {
             text,
             label,

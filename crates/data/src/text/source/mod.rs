@@ -1,14 +1,18 @@
 //! Where text comes from: files, folders, patterns, or the program itself.
 
+mod find;
+mod hub;
 mod jsonl;
 mod plain;
 mod table;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use self::find::find;
+use self::hub::Hub;
 use self::jsonl::Jsonl;
 use self::plain::Plain;
 use self::table::Table;
@@ -50,6 +54,16 @@ struct Columns {
     labelled: bool,
 }
 
+impl Columns {
+    fn text(&self) -> &str {
+        self.text.as_deref().unwrap_or("text")
+    }
+
+    fn label(&self) -> &str {
+        self.label.as_deref().unwrap_or("label")
+    }
+}
+
 /// Text that can be read as often as needed.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -62,30 +76,39 @@ pub struct Source {
 enum Origin {
     Files(Vec<(PathBuf, Format)>),
     Embedded(Arc<str>),
+    Hub(Arc<Hub>),
 }
 
 impl Source {
     /// The text at `path`: a file, all files in a folder, or all that match a
     /// pattern; in the order of their names. `config` says which columns.
     ///
+    /// With the feature `hub`, `hub:OWNER/NAME` is a set of the Hugging Face Hub.
+    ///
     /// # Errors
     ///
     /// If there is no such file.
     pub fn open(path: &Path, config: &TextDataConfig) -> Result<Self> {
-        let files = find(path)?;
-        let format = |file: &PathBuf| config.format().unwrap_or_else(|| Format::of(file));
-        let files = files
-            .into_iter()
-            .map(|file| (file.clone(), format(&file)))
-            .collect();
+        let at = Place::file(path);
+        let origin = match path
+            .to_str()
+            .and_then(|path| path.strip_prefix(hub::PREFIX))
+        {
+            Some(id) => Origin::Hub(Arc::new(Hub::open(id, &at)?)),
+            None => {
+                let format = |file: &PathBuf| config.format().unwrap_or_else(|| Format::of(file));
+                let files = find(path)?.into_iter();
+                Origin::Files(files.map(|file| (file.clone(), format(&file))).collect())
+            }
+        };
         let columns = Columns {
             text: config.text_column().map(str::to_string),
             label: config.label_column().map(str::to_string),
             labelled: false,
         };
         Ok(Self {
-            at: Place::file(path),
-            origin: Origin::Files(files),
+            at,
+            origin,
             columns,
         })
     }
@@ -148,9 +171,12 @@ impl Source {
         let mut hasher = blake3::Hasher::new();
         match &self.origin {
             Origin::Embedded(text) => drop(hasher.update(text.as_bytes())),
+            Origin::Hub(hub) => {
+                hasher.update(format!("{:?}", self.columns).as_bytes());
+                hasher.update(hub.fingerprint().as_bytes());
+            }
             Origin::Files(files) => {
-                let settings = format!("{:?}", self.columns);
-                hasher.update(settings.as_bytes());
+                hasher.update(format!("{:?}", self.columns).as_bytes());
                 for (path, format) in files {
                     let mut content = blake3::Hasher::new();
                     let file = File::open(path).map_err(|cause| Error::read(path, cause))?;
@@ -189,6 +215,7 @@ impl Source {
                 Some(self.plain(Box::new(reader), &self.at.path))
             }
             Origin::Embedded(_) => None,
+            Origin::Hub(hub) => hub.reader(index, &self.columns),
             Origin::Files(files) => {
                 let (path, format) = files.get(index)?;
                 let file = File::open(path).map_err(|cause| Error::read(path, cause));
@@ -274,58 +301,4 @@ impl Lines<'_> {
         let rest = std::mem::take(&mut self.buffer);
         Ok((!rest.is_empty()).then_some(rest))
     }
-}
-
-/// The files that `path` names, sorted.
-fn find(path: &Path) -> Result<Vec<PathBuf>> {
-    let at = || Place::file(path);
-    let name = path.to_string_lossy();
-    let mut files = Vec::new();
-    match fs::metadata(path) {
-        Ok(found) if found.is_dir() => walk(path, &mut files)?,
-        Ok(_) => files.push(path.to_path_buf()),
-        Err(_) if name.contains(['*', '?', '[']) => {
-            let options = glob::MatchOptions {
-                require_literal_leading_dot: true,
-                ..glob::MatchOptions::new()
-            };
-            let matches = glob::glob_with(&name, options).map_err(|error| Error::Pattern {
-                at: at(),
-                reason: error.to_string(),
-            })?;
-            for file in matches {
-                let file = file.map_err(|error| {
-                    let path = error.path().to_path_buf();
-                    Error::read(path, error.into())
-                })?;
-                if file.is_file() {
-                    files.push(file);
-                }
-            }
-        }
-        Err(cause) => return Err(Error::read(path, cause)),
-    }
-    if files.is_empty() {
-        return Err(Error::NoFiles { at: at() });
-    }
-    files.sort();
-    Ok(files)
-}
-
-/// All files below `folder`, but for hidden ones and linked folders.
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let failed = |cause| Error::read(folder, cause);
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let path = entry.path();
-        if entry.file_name().to_string_lossy().starts_with('.') {
-            continue;
-        }
-        if entry.file_type().map_err(failed)?.is_dir() {
-            walk(&path, files)?;
-        } else if path.is_file() {
-            files.push(path);
-        }
-    }
-    Ok(())
 }
