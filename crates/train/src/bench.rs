@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
+use candle_core::Device;
 use data::{Batch, IGNORED};
 use kernels::rng::{Domain, Key};
 use models::{DataSizes, Kind, cost};
 use serde::Serialize;
 
 use crate::config::RunConfig;
-use crate::device;
 use crate::error::{Error, Result};
 use crate::trainer::Trainer;
 
@@ -39,15 +39,19 @@ pub struct Measurement {
     pub first_loss: f64,
 }
 
-/// Times `steps` updates of `config` after `warmup` that are not counted.
+/// Times `steps` updates of `config` on `device` after `warmup` that are not counted.
 ///
 /// # Errors
 ///
 /// A size that only data could tell is missing from the configuration.
-pub fn bench(config: &RunConfig, warmup: usize, steps: usize) -> Result<Measurement> {
+pub fn bench(
+    config: &RunConfig,
+    device: &Device,
+    warmup: usize,
+    steps: usize,
+) -> Result<Measurement> {
     let steps = steps.max(1);
-    let device = device::open(&config.run)?;
-    let mut trainer = Trainer::new(config, (warmup + steps) as u64, &device)?;
+    let mut trainer = Trainer::new(config, (warmup + steps) as u64, device)?;
     let batches: Vec<Batch> = (0..config.train.accumulate())
         .map(|i| synthetic(config, i as u32))
         .collect::<Result<_>>()?;

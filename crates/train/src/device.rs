@@ -3,20 +3,23 @@
 use candle_core::Device;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::config::{self, RunTable};
+use crate::config::{self, Document, RunTable};
 use crate::error::{Error, Result};
 
-/// The device that `run` asks for.
+/// The device that `run`, a table of `document`, asks for.
 ///
 /// # Errors
 ///
 /// This build has no such device.
-pub fn open(run: &RunTable) -> Result<Device> {
+pub fn open(run: &RunTable, document: &Document) -> Result<Device> {
     match run.device() {
         config::Device::Cpu | config::Device::Auto => Ok(Device::Cpu),
-        asked @ config::Device::Cuda(_) => Err(Error::Usage(format!(
-            "run.device = \"{asked}\": this build computes on the CPU only; use device = \"cpu\" or \"auto\""
-        ))),
+        asked @ config::Device::Cuda(_) => {
+            let message = format!(
+                "device = \"{asked}\" is not there, this build computes on the CPU only; use \"cpu\" or \"auto\""
+            );
+            Err(document.reject("run", &message).into())
+        }
     }
 }
 

@@ -77,7 +77,7 @@ struct Clock {
 
 impl Run {
     fn open(document: &Document, config: &RunConfig, options: &Options) -> Result<Self> {
-        let device = device::open(&config.run)?;
+        let device = device::open(&config.run, document)?;
         let open = Open {
             seed: config.run.seed(),
             embedded: Some(embedded::TEXT),

@@ -34,8 +34,10 @@ pub(super) fn run(args: BenchArgs) -> Result<()> {
     let config = config
         .resolve(synthetic_sizes(&config))
         .map_err(|error| document.reject("model", &error.to_string()))?;
+    let device = device::open(&config.run, &document)?;
     let pool = device::pool(config.run.threads())?;
-    let measured = pool.install(|| bench(&config, args.warmup as usize, args.steps as usize))?;
+    let measured =
+        pool.install(|| bench(&config, &device, args.warmup as usize, args.steps as usize))?;
     let line = serde_json::to_string(&measured).map_err(|error| Error::Usage(error.to_string()))?;
     console::print(&format!("{line}\n"))
 }

@@ -343,3 +343,48 @@ fn hostile_text_costs_one_line() -> TestResult {
     }
     Ok(())
 }
+
+#[test]
+fn a_run_that_cannot_start_leaves_nothing() -> TestResult {
+    for (case, change, want) in [
+        (
+            "configuration",
+            "model.n_heads=3",
+            "--set `model.n_heads=3`: d_model = 16 is not a multiple of n_heads = 3; \
+             change `d_model` or `n_heads`",
+        ),
+        (
+            "a device that is not there",
+            "run.device=cuda:7",
+            "--set `run.device=cuda:7`: device = \"cuda:7\" is not there, \
+             this build computes on the CPU only; use \"cpu\" or \"auto\"",
+        ),
+        (
+            "a vocabulary too small for the data",
+            "model.vocab_size=3",
+            "",
+        ),
+    ] {
+        let folder = TempDir::new()?;
+        fs::write(folder.path().join("c.toml"), GOOD)?;
+        let said = run(folder.path(), &["fit", "c.toml", "--set", change])?;
+        match want {
+            "" => {
+                let (code, said) = said;
+                assert_eq!(code, 2, "{case}: {said}");
+                assert!(
+                    said.starts_with(&format!("error: --set `{change}`: vocab_size = 3 ")),
+                    "{said}"
+                );
+                assert_eq!(said.lines().count(), 1, "{said}");
+            }
+            want => refused(case, said, want),
+        }
+        assert_eq!(
+            fs::read_dir(folder.path())?.count(),
+            1,
+            "{case}: something was written"
+        );
+    }
+    Ok(())
+}
