@@ -1,9 +1,9 @@
 //! `train evaluate MODEL`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use data::text::Open;
-use serde::Serialize;
+use serde_json::json;
 
 use super::console;
 use crate::config::{Document, RunConfig};
@@ -11,102 +11,105 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
 use crate::metrics::Split;
-use crate::{device, embedded, model_folder};
+use crate::model_folder::{self, LoadedModel};
+use crate::{device, embedded};
 
-/// Measure a model on a part of the data, and print the result as JSON
+/// Measure a model on a part of its data, or on other data; prints one JSON object
 #[derive(Debug, clap::Args)]
 pub(super) struct EvaluateArgs {
     /// The model: a model folder, a run folder or a .safetensors file
     #[arg(value_name = "MODEL")]
     model: PathBuf,
 
-    /// Part of the data
-    #[arg(long, value_enum, default_value = "val")]
+    /// Part of the data the model was trained with
+    #[arg(long, value_enum, default_value_t = Part::Val)]
     split: Part,
 
-    /// Change one key of the model's configuration, e.g. `data.test=more.csv`
+    /// Measure on all of this file, folder or pattern instead
+    #[arg(long, value_name = "PATH", conflicts_with = "split")]
+    data: Option<PathBuf>,
+
+    /// Change one key of the configuration, e.g. `eval.batch_size=64`; no value removes it
     #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
     overrides: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Part {
+    /// What was learnt from
     Train,
+    /// What the best model was chosen by
     Val,
+    /// What was set aside
     Test,
-}
-
-impl From<Part> for Split {
-    fn from(part: Part) -> Self {
-        match part {
-            Part::Train => Self::Train,
-            Part::Val => Self::Val,
-            Part::Test => Self::Test,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct Report {
-    split: Split,
-    /// Mean, in nats a target.
-    loss: f64,
-    /// `e` to the loss, of a language model.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    perplexity: Option<f64>,
-    /// Share of right answers, of a classifier.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    accuracy: Option<f64>,
-    n_targets: usize,
 }
 
 pub(super) fn run(args: EvaluateArgs) -> Result<()> {
     let loaded = model_folder::load(&args.model)?;
-    let description = &loaded.description;
-    let document = Document::parse(&args.model, &description.config.to_toml(), &args.overrides)?;
-    let config: RunConfig = document.to()?;
-    let split = Split::from(args.split);
-    let measured = device::pool(config.run.threads())?.install(|| {
-        let open = Open {
-            seed: config.run.seed(),
-            embedded: Some(embedded::TEXT),
-            tokenizer: Some(description.tokenizer.clone()),
-            labels: (!description.labels.is_empty()).then(|| description.labels.clone()),
-        };
-        let dataset = Dataset::open(config.model.kind(), &config.data, &open)?;
-        let samples = dataset.split(split)?.ok_or_else(|| missing(split))?;
-        let batch_size = config
-            .eval
-            .batch_size()
-            .unwrap_or(config.train.batch_size());
-        let pattern = config.model.mask().into();
-        evaluate(&loaded.model, &*samples, &pattern, batch_size, None)
+    let config = config(&args, &loaded)?;
+    let split = match args.split {
+        Part::Train => Split::Train,
+        Part::Val => Split::Val,
+        Part::Test => Split::Test,
+    };
+    let labels = &loaded.description.labels;
+    let open = Open {
+        seed: config.run.seed(),
+        embedded: Some(embedded::TEXT),
+        tokenizer: Some(loaded.description.tokenizer.clone()),
+        labels: (!labels.is_empty()).then(|| labels.clone()),
+    };
+    let dataset = Dataset::open(config.model.kind(), &config.data, &open)?;
+    let samples = dataset.split(split)?.ok_or_else(|| {
+        Error::Usage(format!(
+            "{}: its data has no {} part; use another `--split`, or `--data PATH`",
+            args.model.display(),
+            split.name()
+        ))
     })?;
-    let (Some(loss), Some(accuracy)) = (measured.loss(), measured.accuracy()) else {
-        return Err(missing(split));
-    };
-    let classifies = !description.labels.is_empty();
-    let report = Report {
-        split,
-        loss,
-        perplexity: (!classifies).then(|| loss.exp()),
-        accuracy: classifies.then_some(accuracy),
-        n_targets: measured.n_targets,
-    };
-    let line = serde_json::to_string(&report).map_err(|error| Error::Stdout(error.into()))?;
+    let batch_size = config
+        .eval
+        .batch_size()
+        .unwrap_or(config.train.batch_size());
+    let pattern = loaded.model.pattern();
+    let result = device::pool(config.run.threads())?
+        .install(|| evaluate(&loaded.model, &*samples, pattern, batch_size, None))?;
+    let line = json!({
+        "model": args.model.display().to_string(),
+        "data": config.data.val().filter(|_| args.data.is_some()).unwrap_or(config.data.path()).display().to_string(),
+        "split": args.data.is_none().then(|| split.name()),
+        "loss": result.loss(),
+        "accuracy": result.accuracy(),
+        "n_targets": result.n_targets,
+    });
     console::print(&format!("{line}\n"))
 }
 
-fn missing(split: Split) -> Error {
-    let (name, remedy) = match split {
-        Split::Test => ("test", "name test data with `--set data.test=PATH`"),
-        Split::Val => (
-            "val",
-            "choose `--split train`, or name data with `--set data.val=PATH`",
-        ),
-        Split::Train => ("train", "name data with `--set data.path=PATH`"),
+/// The configuration that the model was trained with, changed as the arguments say; the
+/// model itself stays what it is.
+fn config(args: &EvaluateArgs, loaded: &LoadedModel) -> Result<RunConfig> {
+    let trained = &loaded.description.config;
+    let mut overrides = args.data.as_deref().map(only).unwrap_or_default();
+    overrides.extend(args.overrides.iter().cloned());
+    let document = Document::parse(&args.model, &trained.to_toml(), &overrides)?;
+    let config: RunConfig = document.to()?;
+    let sizes = models::DataSizes {
+        seq_len: Some(config.data.seq_len()),
+        ..Default::default()
     };
-    Error::Data(format!(
-        "the data of the model have no {name} part; {remedy}"
-    ))
+    let config = config
+        .resolve(sizes)
+        .map_err(|error| document.reject("model", &error.to_string()))?;
+    match config.model == trained.model {
+        true => Ok(config),
+        false => Err(Error::Usage(
+            "`--set` cannot change [model], which the weights decide; train another model".into(),
+        )),
+    }
+}
+
+/// The changes after which the validation part is all of `path`.
+fn only(path: &Path) -> Vec<String> {
+    let path = toml::Value::String(path.display().to_string());
+    vec![format!("data.path={path}"), format!("data.val={path}")]
 }

@@ -1,4 +1,4 @@
-//! `train generate`, `predict` and `export`, on a tiny model that was never trained.
+//! `train generate`, `predict`, `evaluate` and `export`, on a tiny model that was never trained.
 
 use std::{
     collections::BTreeMap,
@@ -144,6 +144,92 @@ fn predict_answers_every_text_in_order_with_one_line_of_json() -> TestResult {
     // Untrained, it holds all 256 bytes for about equally likely.
     assert!((loss - 256f64.ln()).abs() < 0.2, "{loss}");
     assert!(answers[2]["loss"].is_null());
+    Ok(())
+}
+
+#[test]
+fn evaluate_measures_other_data_as_well_as_its_own() -> TestResult {
+    let folder = TempDir::new()?;
+    models(folder.path())?;
+    fs::write(
+        folder.path().join("x.txt"),
+        "some text to read\n".repeat(40),
+    )?;
+    fs::write(
+        folder.path().join("y.csv"),
+        "text,label\none,spam\ntwo,ham\n",
+    )?;
+    let measured = |arguments: &[&str]| -> TestResult<Value> {
+        let (code, out, errors) = train(folder.path(), &[&["evaluate"], arguments].concat(), "")?;
+        assert_eq!((code, errors.as_str()), (0, ""), "{arguments:?}");
+        Ok(serde_json::from_str(&out)?)
+    };
+    // Untrained, it holds all 256 bytes for about equally likely.
+    let is_uniform = |loss: &Value| {
+        loss.as_f64()
+            .is_some_and(|loss| (loss - 256f64.ln()).abs() < 0.2)
+    };
+    let val = measured(&["lm"])?;
+    assert!(is_uniform(&val["loss"]), "{val}");
+    assert_eq!(
+        (&val["split"], &val["n_targets"]),
+        (&"val".into(), &71.into()),
+        "a tenth of 720 bytes"
+    );
+    let all = measured(&["lm", "--data", "x.txt", "--set", "eval.batch_size=3"])?;
+    assert_eq!(
+        (&all["split"], &all["n_targets"]),
+        (&Value::Null, &719.into())
+    );
+    let classes = measured(&["classifier", "--data", "y.csv"])?;
+    assert_eq!(classes["n_targets"], 2);
+    assert!(
+        classes["accuracy"]
+            .as_f64()
+            .is_some_and(|share| (0.0..=1.0).contains(&share))
+    );
+    Ok(())
+}
+
+#[test]
+fn evaluate_names_what_it_cannot_measure() -> TestResult {
+    let folder = TempDir::new()?;
+    models(folder.path())?;
+    fs::write(
+        folder.path().join("x.txt"),
+        "some text to read\n".repeat(40),
+    )?;
+    fs::write(
+        folder.path().join("y.csv"),
+        "text,label\none,spam\ntwo,eggs\n",
+    )?;
+    for (arguments, code, about) in [
+        (&["lm", "--split", "test"][..], 2, "has no test part"),
+        (&["lm", "--data", "nowhere.txt"], 65, "nowhere.txt"),
+        (&["classifier", "--data", "y.csv"], 65, "y.csv:3"),
+        (
+            &["lm", "--set", "model.n_layers=2"],
+            2,
+            "cannot change [model]",
+        ),
+        (&["lm", "--set", "data.seq_len=17"], 2, "max_seq_len = 16"),
+        (
+            &["lm", "--set", "eval.batchsize=2"],
+            2,
+            "did you mean `batch_size`?",
+        ),
+    ] {
+        let (got, out, errors) = train(folder.path(), &[&["evaluate"], arguments].concat(), "")?;
+        assert_eq!(
+            (got, out.as_str(), errors.lines().count()),
+            (code, "", 1),
+            "{arguments:?}: {errors}"
+        );
+        assert!(
+            errors.starts_with("error: ") && errors.contains(about),
+            "{arguments:?}: {errors}"
+        );
+    }
     Ok(())
 }
 
