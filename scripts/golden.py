@@ -292,10 +292,13 @@ class Model:
         y = attend(q, k, v, *self.heads, self.mask, positions=positions)
         return self.linear(f"{name}.wo", y)
 
-    def grads(self, loss):
+    def result(self, ids, targets, logits):
+        loss = F.cross_entropy(logits, targets, ignore_index=-100)
         loss.backward()
         grads = {f"grad.{name}": x.grad for name, x in self.params.items()}
-        return dict(self.params) | grads | {"loss": loss}
+        walls = torch.tensor([0] + self.lengths).cumsum(0)
+        batch = {"ids": ids, "cu_seqlens": walls, "targets": targets}
+        return self.params | grads | batch | {"logits": logits, "loss": loss}
 
 
 def linear_shape(name, d_out, d_in, bias=True):
@@ -343,8 +346,7 @@ def gpt():
         inner = model.linear(f"blocks.{i}.mlp.up", model.layer_norm(f"blocks.{i}.mlp_norm", x))
         x = x + model.linear(f"blocks.{i}.mlp.down", F.gelu(inner, approximate="tanh"))
     logits = F.linear(model.layer_norm("norm", x), model.params["embed.weight"])
-    loss = F.cross_entropy(logits, targets, ignore_index=-100)
-    return model.grads(loss) | {"ids": ids, "targets": targets, "logits": logits}
+    return model.result(ids, targets, logits)
 
 
 def llama():
@@ -366,8 +368,7 @@ def llama():
         inner = F.silu(model.linear(f"blocks.{i}.mlp.gate", inner)) * model.linear(f"blocks.{i}.mlp.up", inner)
         x = x + model.linear(f"blocks.{i}.mlp.down", inner)
     logits = model.linear("head", model.rms_norm("norm", x))
-    loss = F.cross_entropy(logits, targets, ignore_index=-100)
-    return model.grads(loss) | {"ids": ids, "targets": targets, "logits": logits}
+    return model.result(ids, targets, logits)
 
 
 def classifier():
@@ -389,8 +390,7 @@ def classifier():
         x = model.layer_norm(f"blocks.{i}.mlp_norm", x + model.linear(f"blocks.{i}.mlp.down", inner))
     pooled = torch.stack([text.mean(0) for text in x.split(lengths)])
     logits = model.linear("head", pooled)
-    loss = F.cross_entropy(logits, targets)
-    return model.grads(loss) | {"ids": ids, "targets": targets, "logits": logits}
+    return model.result(ids, targets, logits)
 
 
 FILES = {

@@ -114,7 +114,7 @@ fn synthetic(config: &RunConfig, index: u32) -> Result<Batch> {
         site: 0,
     };
     let vocab_size = config.model.vocab_size().map_err(unresolved)? as u64;
-    let draw = |i: u64, below: u64| (u64::from(key.word(i)) * below >> 32) as u32;
+    let draw = |i: u64, below: u64| ((u64::from(key.word(i)) * below) >> 32) as u32;
     let tokens: Vec<u32> = (0..n as u64).map(|i| draw(i, vocab_size)).collect();
     let targets: Vec<u32> = match config.model.kind() {
         Kind::TextLm => (0..n as u64)
