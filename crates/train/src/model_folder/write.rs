@@ -38,7 +38,7 @@ pub fn write(folder: &Path, description: &Description, tensors: &[NamedTensor<'_
 ///
 /// # Errors
 ///
-/// As [`load`] and [`write`], and if `to` is there already and is not an empty folder.
+/// As [`load`] and [`write()`], and if `to` is there already and is not an empty folder.
 pub fn export(from: &Path, to: &Path) -> Result<()> {
     let occupied = match fs::read_dir(to) {
         Ok(mut entries) => entries.next().is_some(),
