@@ -361,6 +361,24 @@ pub enum Error {
         at: Place,
     },
 
+    /// An array that cannot be read.
+    #[error("{at}: {reason}; write it with numpy.save or numpy.savez, as numbers")]
+    Array {
+        /// The file, or the array in its archive.
+        at: Place,
+        /// What is wrong.
+        reason: String,
+    },
+
+    /// More examples that cannot be read than may be left out.
+    #[error("{cause} (max_skipped = {max_skipped} others were left out before)")]
+    TooManySkipped {
+        /// Examples that may be left out.
+        max_skipped: u64,
+        /// What is wrong with the one that was too many.
+        cause: Box<Error>,
+    },
+
     /// `path = "embedded"` where no text is compiled in.
     #[error("embedded: no text is compiled into this program; set [data] path to a file")]
     NotEmbedded,
@@ -377,6 +395,13 @@ impl Error {
         Self::Read {
             at: Place::file(path),
             cause,
+        }
+    }
+
+    pub(crate) fn array(at: &Place, reason: String) -> Self {
+        Self::Array {
+            at: at.clone(),
+            reason,
         }
     }
 

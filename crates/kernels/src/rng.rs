@@ -28,6 +28,8 @@ pub enum Domain {
     Sampling = 2,
     /// Synthetic inputs of a benchmark.
     Benchmark = 3,
+    /// How a training sample is changed.
+    Augmentation = 4,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
