@@ -5,6 +5,7 @@
 //! to whom.
 //!
 //! - [`mask`]: who may attend to whom, as a value; [`Mask::allows`] is the definition.
+//! - [`Input`], [`Targets`]: what data and models agree on, whatever rows stand for.
 //! - [`store`]: parameters by name, behind [`candle_nn::VarBuilder`].
 //! - Layers: [`Linear`], [`Norm`], [`Embedding`], [`Dropout`], [`Mlp`],
 //!   [`MultiHeadAttention`], [`Block`], [`Stack`]. Those that need no mask are a
@@ -59,6 +60,7 @@ mod config;
 mod context;
 mod dropout;
 mod embedding;
+pub mod input;
 mod linear;
 pub mod mask;
 mod mlp;
@@ -67,6 +69,7 @@ pub mod pass;
 mod position;
 mod stack;
 pub mod store;
+mod targets;
 mod weight_init;
 
 pub use attend::{attend, attention_weights};
@@ -77,6 +80,7 @@ pub use config::ConfigError;
 pub use context::Context;
 pub use dropout::Dropout;
 pub use embedding::Embedding;
+pub use input::Input;
 pub use kernels::{RelativeBias, Rotary};
 pub use linear::Linear;
 pub use mask::{Mask, MaskError, Pattern};
@@ -86,4 +90,5 @@ pub use pass::Pass;
 pub use position::{NoPosition, Position};
 pub use stack::{Stack, StackConfig};
 pub use store::{LoadError, ParamStore};
+pub use targets::{IGNORED, Targets};
 pub use weight_init::WeightInit;

@@ -2,69 +2,67 @@
 
 use std::sync::Arc;
 
-use attn_core::{Mask, Pattern};
+use attn_core::{Input, Mask, Pattern, Targets};
 
 use crate::{Error, Result};
-
-/// A target that no loss is taken of.
-pub const IGNORED: u32 = u32::MAX;
-
-/// What goes into the model, one row a position.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum Features {
-    /// Token ids, `[n]`.
-    Tokens(Arc<[u32]>),
-}
 
 /// Samples packed one after the other, with what they should predict.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// The packed positions of all samples, `n` rows.
-    pub features: Features,
-    /// What each position may read, with walls between the samples.
+    /// The packed rows of all samples.
+    pub input: Input,
+    /// What each row may read, with walls between the samples.
     pub mask: Mask,
-    /// One target a token (language model) or a segment (classifier).
-    pub targets: Arc<[u32]>,
+    /// The right answers.
+    pub targets: Targets,
 }
 
 impl Batch {
-    /// Packs token sequences that end at `ends` in `tokens`.
+    /// Packs samples that end at `ends` in the rows of `input`.
     ///
     /// # Errors
     ///
-    /// If there are more positions than 32 bits count, or `pattern` is for other walls.
-    pub fn of_tokens(
-        tokens: Vec<u32>,
+    /// If there are more rows than 32 bits count, or `pattern` is for other walls.
+    pub fn pack(
+        input: Input,
         ends: &[usize],
-        targets: Vec<u32>,
+        targets: impl Into<Targets>,
         pattern: &Pattern,
     ) -> Result<Self> {
-        let positions = tokens.len();
+        let positions = input.n_rows();
         if u32::try_from(positions).is_err() {
             return Err(Error::BatchTooLarge { positions });
         }
         let walls = std::iter::once(0).chain(ends.iter().map(|&end| end as u32));
         let mask = Mask::new(pattern.clone(), walls.collect::<Arc<[u32]>>())?;
         Ok(Self {
-            features: Features::Tokens(tokens.into()),
+            input,
             mask,
             targets: targets.into(),
         })
     }
 
-    /// Targets that count in the loss.
-    pub fn n_targets(&self) -> usize {
-        self.targets
-            .iter()
-            .filter(|&&target| target != IGNORED)
-            .count()
+    /// Packs token sequences that end at `ends` in `tokens`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Batch::pack`].
+    pub fn of_tokens(
+        tokens: Vec<u32>,
+        ends: &[usize],
+        targets: Vec<u32>,
+        pattern: &Pattern,
+    ) -> Result<Self> {
+        Self::pack(Input::Tokens(tokens.into()), ends, targets, pattern)
     }
 
-    /// Positions in all samples together.
+    /// Targets that count in the loss.
+    pub fn n_targets(&self) -> usize {
+        self.targets.count()
+    }
+
+    /// Rows in all samples together.
     pub fn n_positions(&self) -> usize {
-        match &self.features {
-            Features::Tokens(tokens) => tokens.len(),
-        }
+        self.input.n_rows()
     }
 }

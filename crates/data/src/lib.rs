@@ -22,12 +22,15 @@ mod error;
 mod loader;
 pub mod npy;
 mod on_error;
+mod open;
 pub mod order;
 mod prefetch;
 pub mod text;
 
-pub use batch::{Batch, Features, IGNORED};
+pub use attn_core::{IGNORED, Input, Targets};
+pub use batch::Batch;
 pub use error::{Error, Place, Result};
 pub use loader::{Loader, Sample, Samples, pass};
 pub use on_error::{MAX_SKIPPED, OnError, Skips};
+pub use open::Open;
 pub use prefetch::Prefetch;

@@ -42,7 +42,7 @@ pub trait Samples: Send + Sync {
 /// ```
 /// use std::sync::Arc;
 /// use attn_core::Pattern;
-/// use data::{Loader, text::{LanguageData, Open, TextDataConfig}};
+/// use data::{Loader, Open, text::{LanguageData, TextDataConfig}};
 ///
 /// let config: TextDataConfig =
 ///     serde_json::from_str(r#"{"path": "embedded", "seq_len": 8}"#).unwrap();
@@ -50,8 +50,8 @@ pub trait Samples: Send + Sync {
 /// let data = LanguageData::open(&config, &Open { embedded: Some(&text), ..Open::default() })?;
 /// let loader = Loader::shuffled(data.train(), Pattern::Causal, 4, 1337);
 /// let batch = loader.batch(0)?;
-/// assert_eq!(batch.targets.len(), 4 * 8);
-/// assert_eq!(batch.features, loader.batch(0)?.features);
+/// assert_eq!(batch.n_targets(), 4 * 8);
+/// assert_eq!(batch.input, loader.batch(0)?.input);
 /// # Ok::<(), data::Error>(())
 /// ```
 #[derive(Clone)]
@@ -137,7 +137,7 @@ pub fn pass<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Features;
+    use crate::Input;
 
     /// Each sample is one token: its epoch and its index.
     struct Counted(u64);
@@ -158,8 +158,10 @@ mod tests {
     }
 
     fn tokens(batch: Batch) -> Vec<u32> {
-        let Features::Tokens(tokens) = batch.features;
-        tokens.to_vec()
+        match batch.input {
+            Input::Tokens(tokens) => tokens.to_vec(),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -13,14 +13,14 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let table = "kind = 'text-lm'\nd_model = 16\nn_heads = 2\nn_layers = 1";
 //! let config: ModelConfig = toml::from_str(table)?;
-//! let sizes = DataSizes { seq_len: Some(8), vocab_size: Some(5), n_classes: None };
+//! let sizes = DataSizes { seq_len: Some(8), vocab_size: Some(5), ..DataSizes::default() };
 //! let store = ParamStore::new(1337, DType::F32, &Device::Cpu);
 //! let model = Model::build(&config.resolve(sizes)?, store.var_builder())?;
 //!
 //! let tokens = Input::Tokens([0, 1, 2, 3].into());
 //! let mask = Mask::single(model.pattern().clone(), 4)?;
-//! let targets = [1, 2, 3, 4].into();
-//! let loss = model.loss(&tokens, &mask, targets, LossOptions::default(), Pass::eval())?;
+//! let targets = vec![1, 2, 3, 4].into();
+//! let loss = model.loss(&tokens, &mask, &targets, LossOptions::default(), Pass::eval())?;
 //! loss.backward()?;
 //! # Ok(())
 //! # }
@@ -63,16 +63,20 @@
 
 mod config;
 pub mod cost;
+mod evaluation;
 mod model;
 mod objective;
 mod parameters;
 mod stack;
 pub mod text;
 
+pub use attn_core::{Input, Targets};
 pub use config::{
-    Activation, ConfigError, DataSizes, Kind, MaskConfig, ModelConfig, NormKind, NormOrder, Pooling,
+    Activation, Backbone, ConfigError, DataSizes, GraphConfig, ImageConfig, Kind, MaskConfig,
+    Modality, ModelConfig, NormKind, NormOrder, Pooling, SpeechConfig,
 };
 pub use encodings::EncodingConfig;
-pub use model::{Input, Model};
-pub use objective::{Evaluation, LossOptions};
+pub use evaluation::{Confusion, Edits, Errors, Evaluation, Outcome, Ranks, Scores};
+pub use model::Model;
+pub use objective::LossOptions;
 pub use parameters::{Parameter, parameters};

@@ -1,12 +1,11 @@
 //! Any model that a `[model]` table can ask for.
 
-use std::sync::Arc;
-
-use attn_core::{Mask, Pass, Pattern, Stack};
-use candle_core::{Result, Tensor};
+use attn_core::{Input, Mask, Pass, Pattern, Stack, Targets};
+use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
 
-use crate::objective::{Evaluation, LossOptions};
+use crate::evaluation::Evaluation;
+use crate::objective::LossOptions;
 use crate::text::{CausalLm, TextClassifier};
 use crate::{Kind, ModelConfig};
 
@@ -18,14 +17,6 @@ pub enum Model {
     CausalLm(CausalLm),
     /// A text classifier.
     TextClassifier(TextClassifier),
-}
-
-/// What a model reads, one row a position.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Input {
-    /// Token ids, `[n]`.
-    Tokens(Arc<[u32]>),
 }
 
 impl Model {
@@ -40,6 +31,7 @@ impl Model {
         match config.kind() {
             Kind::TextLm => CausalLm::new(config, vb).map(Self::CausalLm),
             Kind::TextClassifier => TextClassifier::new(config, vb).map(Self::TextClassifier),
+            other => bail!("there is no model of kind = \"{other}\" yet"),
         }
     }
 
@@ -55,20 +47,24 @@ impl Model {
     ///
     /// An input that the model cannot read; see the model of the kind.
     pub fn logits(&self, input: &Input, mask: &Mask, pass: Pass) -> Result<Tensor> {
-        let Input::Tokens(tokens) = input;
-        match self {
-            Self::CausalLm(model) => model.logits(tokens.clone(), mask, pass),
-            Self::TextClassifier(model) => model.logits(tokens.clone(), mask, pass),
+        match (self, input) {
+            (Self::CausalLm(model), Input::Tokens(tokens)) => {
+                model.logits(tokens.clone(), mask, pass)
+            }
+            (Self::TextClassifier(model), Input::Tokens(tokens)) => {
+                model.logits(tokens.clone(), mask, pass)
+            }
+            (_, other) => foreign(other),
         }
     }
 
-    /// What training minimises: the mean surprise at the targets, in nats.
+    /// What training minimises: the mean loss over the targets; of those that choose among
+    /// tokens or classes the surprise, in nats.
     ///
     /// # Shapes
     ///
     /// - `input`: `n` packed rows, the sequences of `mask`
-    /// - `targets`: `[n]` for a language model, `[batch]` for a classifier; `u32::MAX`
-    ///   for none
+    /// - `targets`: one a row for a language model, one a sample for a classifier
     /// - returns: a scalar
     ///
     /// # Errors
@@ -78,14 +74,18 @@ impl Model {
         &self,
         input: &Input,
         mask: &Mask,
-        targets: Arc<[u32]>,
+        targets: &Targets,
         options: LossOptions,
         pass: Pass,
     ) -> Result<Tensor> {
-        let Input::Tokens(tokens) = input;
-        match self {
-            Self::CausalLm(model) => model.loss(tokens.clone(), mask, targets, options, pass),
-            Self::TextClassifier(model) => model.loss(tokens.clone(), mask, targets, options, pass),
+        match (self, input) {
+            (Self::CausalLm(model), Input::Tokens(tokens)) => {
+                model.loss(tokens.clone(), mask, targets, options, pass)
+            }
+            (Self::TextClassifier(model), Input::Tokens(tokens)) => {
+                model.loss(tokens.clone(), mask, targets, options, pass)
+            }
+            (_, other) => foreign(other),
         }
     }
 
@@ -94,11 +94,15 @@ impl Model {
     /// # Errors
     ///
     /// As [`Model::loss`].
-    pub fn evaluate(&self, input: &Input, mask: &Mask, targets: &[u32]) -> Result<Evaluation> {
-        let Input::Tokens(tokens) = input;
-        match self {
-            Self::CausalLm(model) => model.evaluate(tokens.clone(), mask, targets),
-            Self::TextClassifier(model) => model.evaluate(tokens.clone(), mask, targets),
+    pub fn evaluate(&self, input: &Input, mask: &Mask, targets: &Targets) -> Result<Evaluation> {
+        match (self, input) {
+            (Self::CausalLm(model), Input::Tokens(tokens)) => {
+                model.evaluate(tokens.clone(), mask, targets)
+            }
+            (Self::TextClassifier(model), Input::Tokens(tokens)) => {
+                model.evaluate(tokens.clone(), mask, targets)
+            }
+            (_, other) => foreign(other),
         }
     }
 
@@ -125,4 +129,8 @@ impl Model {
             Self::TextClassifier(model) => model.stack(),
         }
     }
+}
+
+fn foreign<T>(input: &Input) -> Result<T> {
+    bail!("the model does not read {}", input.rows_are())
 }

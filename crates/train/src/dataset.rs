@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use data::text::{ClassData, LanguageData, Open, TextDataConfig, Tokenizer};
-use data::{Batch, Features, Samples};
-use models::{DataSizes, Input, Kind};
+use data::text::{ClassData, LanguageData, Tokenizer};
+use data::{Open, Samples};
+use models::{DataSizes, Kind};
 
+use crate::config::DataTable;
 use crate::error::{Error, Result};
 use crate::metrics::Split;
 
@@ -23,10 +24,15 @@ impl Dataset {
     /// # Errors
     ///
     /// A file that is missing or wrong, with its place.
-    pub fn open(kind: Kind, config: &TextDataConfig, open: &Open<'_>) -> Result<Self> {
-        Ok(match kind {
-            Kind::TextLm => Self::Language(LanguageData::open(config, open)?),
-            Kind::TextClassifier => Self::Classes(ClassData::open(config, open)?),
+    pub fn open(kind: Kind, config: &DataTable, open: &Open<'_>) -> Result<Self> {
+        Ok(match (kind, config) {
+            (Kind::TextLm, DataTable::Text(config)) => {
+                Self::Language(LanguageData::open(config, open)?)
+            }
+            (Kind::TextClassifier, DataTable::Text(config)) => {
+                Self::Classes(ClassData::open(config, open)?)
+            }
+            _ => return Err(Error::Data(format!("[data] is not what a {kind} reads"))),
         })
     }
 
@@ -46,11 +52,11 @@ impl Dataset {
         })
     }
 
-    /// How text became tokens.
-    pub fn tokenizer(&self) -> &Tokenizer {
+    /// How text became tokens, if it is text.
+    pub fn tokenizer(&self) -> Option<&Tokenizer> {
         match self {
-            Self::Language(data) => data.tokenizer(),
-            Self::Classes(data) => data.tokenizer(),
+            Self::Language(data) => Some(data.tokenizer()),
+            Self::Classes(data) => Some(data.tokenizer()),
         }
     }
 
@@ -71,23 +77,12 @@ impl Dataset {
     }
 
     /// Sizes that a model may leave to its data.
-    pub fn sizes(&self, config: &TextDataConfig) -> DataSizes {
+    pub fn sizes(&self, config: &DataTable) -> DataSizes {
         DataSizes {
-            vocab_size: Some(self.tokenizer().vocab_size()),
+            vocab_size: self.tokenizer().map(Tokenizer::vocab_size),
             n_classes: self.labels().map(<[String]>::len),
-            seq_len: Some(config.seq_len()),
+            seq_len: config.seq_len(),
+            ..DataSizes::default()
         }
-    }
-}
-
-/// What a model reads of `batch`.
-///
-/// # Errors
-///
-/// Features of a modality that no model reads yet.
-pub(crate) fn input_of(batch: &Batch) -> Result<Input> {
-    match &batch.features {
-        Features::Tokens(tokens) => Ok(Input::Tokens(tokens.clone())),
-        other => Err(Error::Data(format!("no model reads {other:?}"))),
     }
 }

@@ -4,7 +4,6 @@ use attn_core::mask::Pattern;
 use data::Samples;
 use models::{Evaluation, Model};
 
-use crate::dataset::input_of;
 use crate::error::Result;
 
 /// Measures `model`, whose weights should be detached, on the first `max_batches`
@@ -24,7 +23,7 @@ pub fn evaluate(
     let batches = data::pass(samples, pattern, batch_size);
     for batch in batches.take(max_batches.unwrap_or(usize::MAX)) {
         let batch = batch?;
-        total += model.evaluate(&input_of(&batch)?, &batch.mask, &batch.targets)?;
+        total += model.evaluate(&batch.input, &batch.mask, &batch.targets)?;
     }
     Ok(total)
 }

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use attn_core::mask::Pattern;
-use data::text::Open;
-use data::{Batch, Loader, Prefetch, Samples};
-use models::Evaluation;
+use data::{Batch, Loader, Open, Prefetch, Samples};
+use models::{Evaluation, Scores};
 
 use crate::checkpoint::{Best, Checkpoints, Identity, Snapshot, State};
-use crate::config::{Document, Metric, RunConfig};
+use crate::config::{Document, RunConfig};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
@@ -43,7 +42,7 @@ pub struct Options {
 ///
 /// Everything that can stop a run; see [`Error`]. What was saved stays.
 pub fn fit(document: &Document, options: &Options) -> Result<PathBuf> {
-    let config: RunConfig = document.to()?;
+    let config = RunConfig::of(document)?;
     let signals =
         Signals::listen().map_err(|source| Error::Unavailable(format!("signals: {source}")))?;
     device::pool(config.run.threads())?
@@ -233,20 +232,12 @@ impl Run {
         let limit = self.config.eval.max_batches().filter(|_| !last);
         let evaluation = self.measure(&*val, limit)?;
         self.write_evaluation(Split::Val, &evaluation, clock)?;
-        let metric = match self.config.eval.metric() {
-            Metric::Loss => evaluation.loss(),
-            Metric::Accuracy => evaluation.accuracy(),
-        };
-        let Some(metric) = metric else {
+        let chosen = self.config.eval.metric();
+        let Some(metric) = chosen.of(&evaluation) else {
             return Ok(false);
         };
-        let better = self
-            .state
-            .best
-            .is_none_or(|best| match self.config.eval.metric() {
-                Metric::Loss => metric < best.metric,
-                Metric::Accuracy => metric > best.metric,
-            });
+        let best = self.state.best;
+        let better = best.is_none_or(|best| chosen.is_better(metric, best.metric));
         if better {
             self.state.best = Some(Best {
                 step: self.state.step,
@@ -281,10 +272,9 @@ impl Run {
         evaluation: &Evaluation,
         clock: &Clock,
     ) -> Result<()> {
-        let accuracy = self.dataset.labels().and_then(|_| evaluation.accuracy());
         let loss = evaluation.loss().unwrap_or(f64::NAN);
         let record = Record {
-            accuracy,
+            scores: evaluation.scores(),
             ..self.record_of(split, loss, clock)
         };
         self.write(&record)
@@ -299,7 +289,7 @@ impl Run {
             grad_norm: None,
             tokens_per_s: None,
             elapsed_s: clock.elapsed_s(),
-            accuracy: None,
+            scores: Scores::default(),
         }
     }
 
@@ -331,21 +321,17 @@ impl Run {
         let step = self.state.best.map_or(self.state.step, |best| best.step);
         let mut results = BTreeMap::from([("step".to_owned(), step.to_string())]);
         if let Some(best) = self.state.best {
-            let metric = match self.config.eval.metric() {
-                Metric::Loss => "val_loss",
-                Metric::Accuracy => "val_accuracy",
-            };
-            results.insert(metric.to_owned(), format!("{:.4}", best.metric));
+            let metric = format!("val_{}", self.config.eval.metric());
+            results.insert(metric, format!("{:.4}", best.metric));
         }
         if let Some(test) = self.dataset.split(Split::Test)? {
             let evaluation = self.measure(&*test, None)?;
             self.write_evaluation(Split::Test, &evaluation, clock)?;
             self.metrics.sync()?;
-            for (name, value) in [
-                ("test_loss", evaluation.loss()),
-                ("test_accuracy", evaluation.accuracy()),
-            ] {
-                results.extend(value.map(|value| (name.to_owned(), format!("{value:.4}"))));
+            let scores = evaluation.scores();
+            for (name, value) in std::iter::once(("loss", evaluation.loss())).chain(scores.named())
+            {
+                results.extend(value.map(|value| (format!("test_{name}"), format!("{value:.4}"))));
             }
         }
         self.progress.finish();
@@ -362,7 +348,7 @@ impl Run {
     fn describe(&self, results: BTreeMap<String, String>) -> Description {
         Description {
             config: self.config.clone(),
-            tokenizer: self.dataset.tokenizer().clone(),
+            tokenizer: self.dataset.tokenizer().cloned(),
             labels: self.dataset.labels().unwrap_or_default().to_vec(),
             results,
         }

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use models::Scores;
 use serde::Serialize;
 
 use crate::durable::FileError;
@@ -51,9 +52,9 @@ pub struct Record {
     pub tokens_per_s: Option<f64>,
     /// Seconds of training so far, those before a resume included.
     pub elapsed_s: f64,
-    /// Share of right answers, where there are classes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub accuracy: Option<f64>,
+    /// `accuracy` where there are classes, and what else applies.
+    #[serde(flatten)]
+    pub scores: Scores,
 }
 
 /// The open file. Lines are only ever added at its end.
@@ -167,7 +168,7 @@ mod tests {
             grad_norm: Some(0.5),
             tokens_per_s: Some(1000.0),
             elapsed_s: 1.25,
-            accuracy: None,
+            scores: Scores::default(),
         }
     }
 
@@ -191,7 +192,10 @@ mod tests {
             lr: None,
             grad_norm: None,
             tokens_per_s: None,
-            accuracy: Some(0.75),
+            scores: Scores {
+                accuracy: Some(0.75),
+                ..Scores::default()
+            },
             ..record(7, 2.0)
         })?;
         let text = fs::read_to_string(&path)?;

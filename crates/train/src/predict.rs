@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use attn_core::{Mask, Pass};
 use candle_core::{D, DType};
-use data::text::Tokenizer;
 use models::Model;
 use models::text::{CausalLm, TextClassifier};
 use serde::Serialize;
@@ -107,7 +106,11 @@ impl<'a> Predictor<'a> {
     }
 
     fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let tokenizer: &Tokenizer = &self.loaded.description.tokenizer;
+        let Some(tokenizer) = &self.loaded.description.tokenizer else {
+            return Err(Error::Usage(
+                "the model does not read text; name the files that it should read".into(),
+            ));
+        };
         match &self.loaded.model {
             Model::TextClassifier(model) => {
                 let mut ids = tokenizer.encode_sequence(text)?;

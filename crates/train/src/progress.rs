@@ -115,9 +115,9 @@ fn bar(start: u64, steps: u64) -> ProgressBar {
 fn figures(record: &Record) -> String {
     let mut text = format!("loss {:.4}", record.loss);
     let mut add = |part: Option<String>| part.into_iter().for_each(|p| text.push_str(&p));
-    add(record
-        .accuracy
-        .map(|accuracy| format!("  accuracy {accuracy:.4}")));
+    for (name, score) in record.scores.named() {
+        add(score.map(|score| format!("  {name} {score:.4}")));
+    }
     add(record.lr.map(|lr| format!("  lr {lr:.2e}")));
     add(record.grad_norm.map(|norm| format!("  |g| {norm:.2}")));
     add(record
@@ -133,6 +133,8 @@ fn write_line(text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use models::Scores;
+
     use super::*;
 
     fn record(split: Split) -> Record {
@@ -144,7 +146,7 @@ mod tests {
             grad_norm: Some(0.534),
             tokens_per_s: Some(12345.6),
             elapsed_s: 3.0,
-            accuracy: None,
+            scores: Scores::default(),
         }
     }
 
@@ -164,7 +166,10 @@ mod tests {
             lr: None,
             grad_norm: None,
             tokens_per_s: None,
-            accuracy: Some(0.9),
+            scores: Scores {
+                accuracy: Some(0.9),
+                ..Scores::default()
+            },
             ..record(Split::Val)
         };
         assert_eq!(

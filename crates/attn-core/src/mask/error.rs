@@ -40,6 +40,9 @@ pub enum MaskError {
     /// Edges name the rows of one fixed graph.
     #[error("edges cannot be decoded step by step")]
     EdgesCannotDecode,
+    /// Edges name the rows of one fixed graph.
+    #[error("edges belong to one graph and cannot be laid over sequences of other lengths")]
+    EdgesAreOfOneGraph,
     /// The pattern is not one interval of keys per query.
     #[error("cannot attend along edges: attention reads intervals of keys")]
     EdgesAreNotSpans,

@@ -67,6 +67,25 @@ impl Mask {
         Self::new(pattern, [0, n])
     }
 
+    /// The same pattern over sequences of other lengths: the mask of a model whose
+    /// positions are not the rows of its batch, such as patches or every fourth frame.
+    ///
+    /// # Errors
+    ///
+    /// If the rows do not fit a `u32`, or the pattern is `Edges`, which names rows of one
+    /// fixed graph.
+    pub fn with_lens(&self, lens: impl IntoIterator<Item = usize>) -> Result<Self, MaskError> {
+        if matches!(self.0.pattern, Pattern::Edges(_)) {
+            return Err(MaskError::EdgesAreOfOneGraph);
+        }
+        let walls = walls_of(lens.into_iter().map(|len| len as u64))?;
+        Ok(Self::from_parts(
+            self.0.pattern.clone(),
+            walls.clone(),
+            walls,
+        ))
+    }
+
     /// Creates the mask of a step with a cache: sequence `b` has `past[b]` cached
     /// rows and `new[b]` new ones. The new rows are the queries; cached and new
     /// rows together are the keys.

@@ -228,3 +228,13 @@ fn dense_agrees_with_the_definition() -> candle_core::Result<()> {
     assert_eq!(dense, [[1, 1, 0], [1, 1, 0], [0, 0, 1]]);
     Ok(())
 }
+
+#[test]
+fn other_lengths_keep_the_pattern() -> Result<(), MaskError> {
+    let pattern = Pattern::Band { left: 1, right: 0 };
+    let mask = Mask::new(pattern.clone(), [0, 8, 12])?.with_lens([2, 1])?;
+    assert_eq!(mask.cu_seqlens()[..], [0, 2, 3]);
+    assert_eq!(mask.pattern(), &pattern);
+    assert!(mask.allows(1, 0) && !mask.allows(2, 1));
+    Ok(())
+}

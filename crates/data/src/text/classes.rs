@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use attn_core::Pattern;
 
-use super::open::{Open, choose_tokenizer, source};
+use super::open::{choose_tokenizer, source};
 use super::source::{Piece, Reader, Source};
 use super::tokenizer::Unknown;
 use super::{TextDataConfig, Tokenizer};
 use crate::order::Permutation;
-use crate::{Batch, Error, Place, Result, Sample, Samples};
+use crate::{Batch, Error, Open, Place, Result, Sample, Samples};
 
 /// The epoch whose shuffle picks the examples that are held out.
 const HELD_OUT: u64 = u64::MAX;

@@ -8,12 +8,12 @@ use attn_core::Pattern;
 use super::cache::{self, TokenFile, TokenWriter};
 use super::encoder::{Encoder, Sizes};
 use super::join::Joined;
-use super::open::{Open, choose_tokenizer, source};
+use super::open::{choose_tokenizer, source};
 use super::source::{Reader, Source};
 use super::tokenizer::Unknown;
 use super::tokens::Tokens;
 use super::{TextDataConfig, Tokenizer};
-use crate::{Batch, Error, Result, Sample, Samples, order};
+use crate::{Batch, Error, Open, Result, Sample, Samples, order};
 
 /// Text to learn to continue.
 ///

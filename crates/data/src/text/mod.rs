@@ -16,7 +16,6 @@ pub use config::{
     ConfigError, Format, TextDataConfig, TokenizerConfig, TokenizerKind, TokenizerTraining,
 };
 pub use language::LanguageData;
-pub use open::Open;
 pub use source::Source;
 pub use tokenizer::Tokenizer;
 

@@ -7,20 +7,7 @@ use super::join::Joined;
 use super::source::{Reader, Source};
 use super::tokenizer::{self, Unknown};
 use super::{TextDataConfig, Tokenizer, TokenizerConfig};
-use crate::{Error, Result};
-
-/// What is known about the data beyond its configuration.
-#[derive(Debug, Clone, Default)]
-pub struct Open<'a> {
-    /// Seed of the held-out examples and of the phases of windows.
-    pub seed: u64,
-    /// The text compiled into the program, which `path = "embedded"` stands for.
-    pub embedded: Option<&'a str>,
-    /// The tokenizer of a model that was trained before.
-    pub tokenizer: Option<Tokenizer>,
-    /// The classes of a model that was trained before, in its order.
-    pub labels: Option<Vec<String>>,
-}
+use crate::{Error, Open, Result};
 
 /// The text that the configuration calls `path`.
 pub(super) fn source(path: &Path, config: &TextDataConfig, open: &Open<'_>) -> Result<Source> {

@@ -1,8 +1,9 @@
 //! Texts with labels.
 
 use attn_core::Pattern;
-use data::text::{ClassData, Open};
-use data::{Features, pass};
+use data::Open;
+use data::text::ClassData;
+use data::{Input, Targets, pass};
 use serde_json::json;
 
 use crate::{Folder, TestResult};
@@ -48,13 +49,13 @@ fn every_format_gives_the_same_examples() -> TestResult {
             pass(&*data.train(), &Pattern::Full, 8).collect::<data::Result<Vec<_>>>()?;
         let batch = batches.pop().ok_or("no batch")?;
         let expected: Vec<u32> = "one, twthree".bytes().map(u32::from).collect();
-        assert_eq!(batch.features, Features::Tokens(expected.into()), "{name}");
+        assert_eq!(batch.input, Input::Tokens(expected.into()), "{name}");
         assert_eq!(
             &batch.mask.cu_seqlens()[..],
             [0, 7, 12],
             "{name}: cut after seq_len tokens"
         );
-        assert_eq!(&batch.targets[..], [0, 1], "{name}");
+        assert_eq!(batch.targets, Targets::Classes([0, 1].into()), "{name}");
     }
     Ok(())
 }
@@ -76,7 +77,7 @@ fn held_out_examples_are_picked_by_the_seed_and_lost_by_none() -> TestResult {
         for samples in [Some(data.train()), data.val()].into_iter().flatten() {
             let mut part = Vec::new();
             for batch in pass(&*samples, &Pattern::Full, 1) {
-                let Features::Tokens(ids) = batch?.features else {
+                let Input::Tokens(ids) = batch?.input else {
                     continue;
                 };
                 part.push(data.tokenizer().decode(&ids)?);
@@ -105,7 +106,7 @@ fn characters_never_seen_are_the_unknown_token() -> TestResult {
     let data = ClassData::open(&config, &Open::default())?;
     let test = data.test()?.ok_or("no test")?;
     for batch in pass(&*test, &Pattern::Full, 1) {
-        let Features::Tokens(ids) = batch?.features else {
+        let Input::Tokens(ids) = batch?.input else {
             continue;
         };
         assert_eq!(data.tokenizer().decode(&ids)?, "[UNK] 1");
@@ -129,6 +130,6 @@ fn the_classes_of_a_model_keep_their_order() -> TestResult {
     let train = data.train();
     let mut batches = pass(&*train, &Pattern::Full, 3);
     let batch = batches.next().ok_or("no batch")??;
-    assert_eq!(&batch.targets[..], [1, 2, 1]);
+    assert_eq!(batch.targets, Targets::Classes([1, 2, 1].into()));
     Ok(())
 }

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use data::text::{ClassData, LanguageData, Open};
+use data::Open;
+use data::text::{ClassData, LanguageData};
 use serde_json::{Value, json};
 
 use crate::{Folder, TestResult};

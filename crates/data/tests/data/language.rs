@@ -3,16 +3,24 @@
 use std::path::Path;
 
 use attn_core::Pattern;
-use data::text::{LanguageData, Open};
-use data::{Batch, Features, Loader, Prefetch, pass};
+use data::Open;
+use data::text::LanguageData;
+use data::{Batch, Input, Loader, Prefetch, Targets, pass};
 use proptest::prelude::*;
 use serde_json::json;
 
 use crate::{Folder, TestResult, prose};
 
 fn tokens(batch: &Batch) -> &[u32] {
-    match &batch.features {
-        Features::Tokens(tokens) => tokens,
+    match &batch.input {
+        Input::Tokens(tokens) => tokens,
+        _ => &[],
+    }
+}
+
+fn classes(batch: &Batch) -> &[u32] {
+    match &batch.targets {
+        Targets::Classes(classes) => classes,
         _ => &[],
     }
 }
@@ -53,7 +61,7 @@ proptest! {
         for batch in pass(&*data.val().unwrap(), &Pattern::Causal, batch) {
             let batch = batch.unwrap();
             read.extend_from_slice(tokens(&batch));
-            predicted.extend_from_slice(&batch.targets);
+            predicted.extend_from_slice(classes(&batch));
             let lens: Vec<_> = batch.mask.cu_seqlens().windows(2).map(|w| w[1] - w[0]).collect();
             prop_assert!(lens.iter().all(|&len| 1 <= len && len as usize <= seq_len));
         }
@@ -81,7 +89,7 @@ proptest! {
         // Less than two windows of the text are left out.
         prop_assert!(stretch.len() + 2 * seq_len > n - 1);
         // A target is the next token.
-        for (window, targets) in tokens(&batch).chunks(seq_len).zip(batch.targets.chunks(seq_len)) {
+        for (window, targets) in tokens(&batch).chunks(seq_len).zip(classes(&batch).chunks(seq_len)) {
             prop_assert_eq!(&window[1..], &targets[..seq_len - 1]);
         }
     }
@@ -120,7 +128,7 @@ fn a_thread_in_front_changes_nothing() -> TestResult {
     for (step, ahead) in Prefetch::new(loader.clone(), 10, 2)?.take(40).enumerate() {
         let ahead = ahead?;
         let plain = loader.batch(10 + 5 * step as u64)?;
-        assert_eq!(ahead.features, plain.features);
+        assert_eq!(ahead.input, plain.input);
         assert_eq!(ahead.targets, plain.targets);
         assert_eq!(ahead.mask.cu_seqlens(), plain.mask.cu_seqlens());
     }
@@ -155,7 +163,7 @@ fn the_cache_gives_the_same_batches_and_heals() -> TestResult {
             let data = LanguageData::open(&config, &Open::default())?;
             let loader = Loader::shuffled(data.train(), Pattern::Causal, 4, 0);
             (0..20)
-                .map(|step| loader.batch(step * 4).map(|batch| batch.features))
+                .map(|step| loader.batch(step * 4).map(|batch| batch.input))
                 .collect()
         };
         let fresh = batches()?;
@@ -228,7 +236,7 @@ fn documents_are_joined_by_a_line_end_or_the_end_of_text() -> TestResult {
                 .pack(&[data::Sample { epoch: 0, index }], &Pattern::Causal)?;
             ids.extend_from_slice(tokens(&batch));
             if index == data.n_train_tokens() - 2 {
-                ids.extend_from_slice(&batch.targets);
+                ids.extend_from_slice(classes(&batch));
             }
         }
         data.tokenizer().decode(&ids)
@@ -273,8 +281,8 @@ fn marks_and_line_ends_of_other_systems_are_read_alike() -> TestResult {
         index: 700,
     }];
     assert_eq!(
-        unix.train().pack(&sample, &Pattern::Causal)?.features,
-        dos.train().pack(&sample, &Pattern::Causal)?.features,
+        unix.train().pack(&sample, &Pattern::Causal)?.input,
+        dos.train().pack(&sample, &Pattern::Causal)?.input,
     );
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Kind, MaskConfig};
+use super::{Backbone, Kind, MaskConfig};
 
 /// A `[model]` table that describes no model.
 ///
@@ -96,6 +96,17 @@ pub enum ConfigError {
         kind: Kind,
     },
 
+    /// A backbone for other rows.
+    #[error(
+        "backbone = \"{backbone}\" cannot read what kind = \"{kind}\" is given; use \"transformer\""
+    )]
+    ForeignBackbone {
+        /// The backbone.
+        backbone: Backbone,
+        /// The kind of model.
+        kind: Kind,
+    },
+
     /// More parameters than any machine holds.
     #[error(
         "d_model = {d_model}, d_ff = {d_ff} and n_layers = {n_layers} make more than 2^36 \
@@ -145,6 +156,7 @@ impl ConfigError {
             Self::KvHeadsDoNotDivide { .. } => &["n_kv_heads", "n_heads"],
             Self::OddHeads { .. } => &["d_model", "n_heads", "position"],
             Self::ReadsItsTargets { .. } => &["mask"],
+            Self::ForeignBackbone { .. } => &["backbone", "kind"],
             Self::TooManyParameters { .. } => &["d_model", "d_ff", "n_layers"],
         }
     }

@@ -1,40 +1,30 @@
 //! The `[model]` table.
 
+mod check;
 mod choices;
 mod error;
+mod graph;
+mod image;
 mod mask;
 mod raw;
+mod speech;
 #[cfg(test)]
 mod tests;
 
-use std::ops::RangeInclusive;
-
+use attn_core::input::ImageShape;
 use encodings::EncodingConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use attn_core::{NormKind, NormOrder};
-pub use choices::{Activation, Kind, Pooling};
+use check::filled;
+pub use choices::{Activation, Backbone, Kind, Modality, Pooling};
 pub use error::ConfigError;
+pub use graph::GraphConfig;
+pub use image::ImageConfig;
 pub use mask::MaskConfig;
 use raw::RawModel;
-
-/// Widest residual stream.
-const MAX_D_MODEL: usize = 1 << 16;
-/// Most heads.
-const MAX_HEADS: usize = 1 << 10;
-/// Deepest stack.
-const MAX_LAYERS: usize = 1 << 10;
-/// Widest feed-forward layer.
-const MAX_D_FF: usize = 1 << 18;
-/// Largest vocabulary, which is also the largest a tokenizer file may have.
-const MAX_VOCAB: usize = 1 << 24;
-/// Most classes.
-const MAX_CLASSES: usize = 1 << 20;
-/// Longest sequence.
-const MAX_SEQ_LEN: usize = 1 << 24;
-/// Most parameters: 256 GiB of `f32`.
-const MAX_PARAMETERS: u64 = 1 << 36;
+pub use speech::SpeechConfig;
 
 /// What a model is: its kind, sizes and layers.
 ///
@@ -45,6 +35,8 @@ const MAX_PARAMETERS: u64 = 1 << 36;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "RawModel", into = "RawModel")]
 pub struct ModelConfig {
+    kind: Kind,
+    backbone: Backbone,
     d_model: usize,
     n_heads: usize,
     n_kv_heads: usize,
@@ -63,30 +55,38 @@ pub struct ModelConfig {
     init_std: f64,
     max_seq_len: Option<usize>,
     vocab_size: Option<usize>,
-    task: Task,
+    tied: bool,
+    pooling: Option<Pooling>,
+    n_classes: Option<usize>,
+    particular: Particular,
 }
 
-/// What is particular to a kind.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Task {
-    Lm {
-        tied: bool,
-    },
-    Classifier {
-        pooling: Pooling,
-        n_classes: Option<usize>,
-    },
+/// What only models of one modality have.
+#[derive(Debug, Clone, PartialEq)]
+enum Particular {
+    Text,
+    Speech(SpeechConfig),
+    Image(ImageConfig),
+    Graph(GraphConfig),
 }
 
 /// The sizes that data decide, as far as they are known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DataSizes {
-    /// Most tokens of one sequence.
+    /// Most rows of one sequence.
     pub seq_len: Option<usize>,
     /// Tokens that the tokenizer knows.
     pub vocab_size: Option<usize>,
-    /// Classes; `None` where there are none.
+    /// Classes, or symbols; `None` where there are none.
     pub n_classes: Option<usize>,
+    /// Numbers a frame or a node.
+    pub n_features: Option<usize>,
+    /// Sizes of every image.
+    pub image: Option<ImageShape>,
+    /// Numbers an edge; `None` for none.
+    pub n_edge_features: Option<usize>,
+    /// Numbers that tell a node its place in the graph; `None` for none.
+    pub n_structure: Option<usize>,
 }
 
 impl ModelConfig {
@@ -100,26 +100,60 @@ impl ModelConfig {
     /// A size that is neither in the table nor in `data`, or too small for the data.
     pub fn resolve(&self, data: DataSizes) -> Result<Self, ConfigError> {
         let max_seq_len = filled("max_seq_len", self.max_seq_len, data.seq_len)?;
-        let vocab_size = filled("vocab_size", self.vocab_size, data.vocab_size)?;
-        let n_classes = match self.task {
-            Task::Lm { .. } => None,
-            Task::Classifier { n_classes, .. } => {
-                Some(filled("n_classes", n_classes, data.n_classes)?)
-            }
+        let vocab_size = match self.kind.modality() {
+            Modality::Text => Some(filled("vocab_size", self.vocab_size, data.vocab_size)?),
+            _ => None,
         };
-        Self::try_from(RawModel {
+        let n_classes = match self.kind.has_classes() {
+            true => Some(filled("n_classes", self.n_classes, data.n_classes)?),
+            false => None,
+        };
+        let mut raw = RawModel {
             max_seq_len: Some(max_seq_len),
-            vocab_size: Some(vocab_size),
+            vocab_size,
             n_classes,
             ..RawModel::from(self.clone())
-        })
+        };
+        match &self.particular {
+            Particular::Text => {}
+            Particular::Speech(speech) => raw.speech = Some(speech.resolve(&data)?),
+            Particular::Image(image) => raw.image = Some(image.resolve(&data)?),
+            Particular::Graph(graph) => raw.graph = Some(graph.resolve(&data)?),
+        }
+        Self::try_from(raw)
     }
 
     /// What the model is for.
     pub fn kind(&self) -> Kind {
-        match self.task {
-            Task::Lm { .. } => Kind::TextLm,
-            Task::Classifier { .. } => Kind::TextClassifier,
+        self.kind
+    }
+
+    /// What stands between embedding and head.
+    pub fn backbone(&self) -> Backbone {
+        self.backbone
+    }
+
+    /// What only models of sound have; `None` for other models.
+    pub fn speech(&self) -> Option<&SpeechConfig> {
+        match &self.particular {
+            Particular::Speech(speech) => Some(speech),
+            _ => None,
+        }
+    }
+
+    /// What only models of images have; `None` for other models.
+    pub fn image(&self) -> Option<&ImageConfig> {
+        match &self.particular {
+            Particular::Image(image) => Some(image),
+            _ => None,
+        }
+    }
+
+    /// What only models of graphs have; `None` for other models.
+    pub fn graph(&self) -> Option<&GraphConfig> {
+        match &self.particular {
+            Particular::Graph(graph) => Some(graph),
+            _ => None,
         }
     }
 
@@ -228,240 +262,25 @@ impl ModelConfig {
             .ok_or(ConfigError::Unresolved { key: "vocab_size" })
     }
 
-    /// Classes there are; `None` for a language model.
+    /// Classes there are; `None` for a model that chooses among none.
     ///
     /// # Errors
     ///
     /// As [`ModelConfig::max_seq_len`].
     pub fn n_classes(&self) -> Result<Option<usize>, ConfigError> {
-        match self.task {
-            Task::Lm { .. } => Ok(None),
-            Task::Classifier {
-                n_classes: None, ..
-            } => Err(ConfigError::Unresolved { key: "n_classes" }),
-            Task::Classifier { n_classes, .. } => Ok(n_classes),
+        match (self.kind.has_classes(), self.n_classes) {
+            (true, None) => Err(ConfigError::Unresolved { key: "n_classes" }),
+            (_, n_classes) => Ok(n_classes),
         }
     }
 
     /// Whether the head of a language model is its embedding table.
     pub fn tied(&self) -> bool {
-        matches!(self.task, Task::Lm { tied: true })
+        self.tied
     }
 
-    /// What of a text a classifier reads; `None` for a language model.
+    /// What of a sample the head reads; `None` for a model that answers row by row.
     pub fn pooling(&self) -> Option<Pooling> {
-        match self.task {
-            Task::Lm { .. } => None,
-            Task::Classifier { pooling, .. } => Some(pooling),
-        }
-    }
-}
-
-impl TryFrom<RawModel> for ModelConfig {
-    type Error = ConfigError;
-
-    fn try_from(raw: RawModel) -> Result<Self, ConfigError> {
-        let task = Task::try_from(&raw)?;
-        let d_model = size("d_model", raw.d_model, 1..=MAX_D_MODEL)?;
-        let n_heads = size("n_heads", raw.n_heads, 1..=MAX_HEADS)?;
-        let n_kv_heads = size(
-            "n_kv_heads",
-            raw.n_kv_heads.unwrap_or(n_heads),
-            1..=MAX_HEADS,
-        )?;
-        if d_model % n_heads != 0 {
-            return Err(ConfigError::HeadsDoNotDivide { d_model, n_heads });
-        }
-        if n_heads % n_kv_heads != 0 {
-            return Err(ConfigError::KvHeadsDoNotDivide {
-                n_heads,
-                n_kv_heads,
-            });
-        }
-        let default_d_ff = match raw.activation {
-            Activation::Swiglu => (8 * d_model).div_ceil(3).next_multiple_of(8),
-            _ => 4 * d_model,
-        };
-        let optional = |key, value: Option<usize>, range| {
-            value.map(|value| size(key, value, range)).transpose()
-        };
-        let config = Self {
-            d_model,
-            n_heads,
-            n_kv_heads,
-            n_layers: size("n_layers", raw.n_layers, 1..=MAX_LAYERS)?,
-            d_ff: size("d_ff", raw.d_ff.unwrap_or(default_d_ff), 1..=MAX_D_FF)?,
-            dropout: rate("dropout", raw.dropout)?,
-            attention_dropout: rate(
-                "attention_dropout",
-                raw.attention_dropout.unwrap_or(raw.dropout),
-            )?,
-            mask: mask(raw.mask, task)?,
-            position: position(raw.position, d_model, n_heads)?,
-            norm: raw.norm,
-            norm_placement: raw.norm_placement,
-            norm_eps: positive("norm_eps", raw.norm_eps, 1.0)?,
-            activation: raw.activation,
-            bias: raw.bias,
-            qk_norm: raw.qk_norm,
-            init_std: positive("init_std", raw.init_std, 10.0)?,
-            max_seq_len: optional("max_seq_len", raw.max_seq_len, 1..=MAX_SEQ_LEN)?,
-            vocab_size: optional("vocab_size", raw.vocab_size, 1..=MAX_VOCAB)?,
-            task,
-        };
-        if crate::cost::n_params(&config) > MAX_PARAMETERS {
-            let Self {
-                d_model,
-                d_ff,
-                n_layers,
-                ..
-            } = config;
-            return Err(ConfigError::TooManyParameters {
-                d_model,
-                d_ff,
-                n_layers,
-            });
-        }
-        Ok(config)
-    }
-}
-
-impl TryFrom<&RawModel> for Task {
-    type Error = ConfigError;
-
-    fn try_from(raw: &RawModel) -> Result<Self, ConfigError> {
-        let kind = raw.kind;
-        let unused = |key, value: Option<String>| match value {
-            None => Ok(()),
-            Some(value) => Err(ConfigError::NoUse { key, value, kind }),
-        };
-        match kind {
-            Kind::TextLm => {
-                unused(
-                    "pooling",
-                    raw.pooling.map(|pooling| format!("\"{pooling}\"")),
-                )?;
-                unused("n_classes", raw.n_classes.map(|n| n.to_string()))?;
-                Ok(Self::Lm {
-                    tied: raw.tied.unwrap_or(true),
-                })
-            }
-            Kind::TextClassifier => {
-                unused("tied", raw.tied.map(|tied| tied.to_string()))?;
-                let n_classes = raw.n_classes;
-                let n_classes = n_classes
-                    .map(|n| size("n_classes", n, 2..=MAX_CLASSES))
-                    .transpose()?;
-                Ok(Self::Classifier {
-                    pooling: raw.pooling.unwrap_or_default(),
-                    n_classes,
-                })
-            }
-        }
-    }
-}
-
-impl From<ModelConfig> for RawModel {
-    fn from(config: ModelConfig) -> Self {
-        let (tied, pooling, n_classes) = match config.task {
-            Task::Lm { tied } => (Some(tied), None, None),
-            Task::Classifier { pooling, n_classes } => (None, Some(pooling), n_classes),
-        };
-        Self {
-            kind: config.kind(),
-            d_model: config.d_model,
-            n_heads: config.n_heads,
-            n_kv_heads: Some(config.n_kv_heads),
-            n_layers: config.n_layers,
-            d_ff: Some(config.d_ff),
-            dropout: config.dropout,
-            attention_dropout: Some(config.attention_dropout),
-            mask: Some(config.mask),
-            position: config.position,
-            norm: config.norm,
-            norm_placement: config.norm_placement,
-            norm_eps: config.norm_eps,
-            activation: config.activation,
-            bias: config.bias,
-            qk_norm: config.qk_norm,
-            init_std: config.init_std,
-            max_seq_len: config.max_seq_len,
-            vocab_size: config.vocab_size,
-            tied,
-            pooling,
-            n_classes,
-        }
-    }
-}
-
-fn mask(mask: Option<MaskConfig>, task: Task) -> Result<MaskConfig, ConfigError> {
-    let mask = mask.unwrap_or(match task {
-        Task::Lm { .. } => MaskConfig::Causal,
-        Task::Classifier { .. } => MaskConfig::Full,
-    });
-    if let MaskConfig::Chunk {
-        size: positions, ..
-    } = mask
-    {
-        size("mask.chunk.size", positions, 1..=MAX_SEQ_LEN)?;
-    }
-    match task {
-        Task::Lm { .. } if mask.reads_ahead() => Err(ConfigError::ReadsItsTargets { mask }),
-        _ => Ok(mask),
-    }
-}
-
-fn position(
-    position: EncodingConfig,
-    d_model: usize,
-    n_heads: usize,
-) -> Result<EncodingConfig, ConfigError> {
-    let head_dim = d_model / n_heads;
-    match position {
-        EncodingConfig::Rotary(_) if !head_dim.is_multiple_of(2) => Err(ConfigError::OddHeads {
-            d_model,
-            n_heads,
-            head_dim,
-        }),
-        position => Ok(position),
-    }
-}
-
-fn filled(
-    key: &'static str,
-    written: Option<usize>,
-    needed: Option<usize>,
-) -> Result<usize, ConfigError> {
-    match (written, needed) {
-        (Some(value), Some(needed)) if value < needed => {
-            Err(ConfigError::TooSmallForData { key, value, needed })
-        }
-        (Some(value), _) | (None, Some(value)) => Ok(value),
-        (None, None) => Err(ConfigError::Unresolved { key }),
-    }
-}
-
-fn size(
-    key: &'static str,
-    value: usize,
-    range: RangeInclusive<usize>,
-) -> Result<usize, ConfigError> {
-    match range.contains(&value) {
-        true => Ok(value),
-        false => Err(ConfigError::SizeOutOfRange { key, value, range }),
-    }
-}
-
-fn rate(key: &'static str, value: f64) -> Result<f64, ConfigError> {
-    match (0.0..1.0).contains(&value) {
-        true => Ok(value),
-        false => Err(ConfigError::DropoutOutOfRange { key, value }),
-    }
-}
-
-fn positive(key: &'static str, value: f64, most: f64) -> Result<f64, ConfigError> {
-    match value > 0.0 && value <= most {
-        true => Ok(value),
-        false => Err(ConfigError::NotPositive { key, value, most }),
+        self.pooling
     }
 }

@@ -4,15 +4,21 @@ use encodings::EncodingConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, Kind, MaskConfig, NormKind, NormOrder, Pooling};
+use super::{
+    Activation, Backbone, GraphConfig, ImageConfig, Kind, MaskConfig, NormKind, NormOrder, Pooling,
+    SpeechConfig,
+};
 
 /// What the model is.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "ModelConfig")]
 pub(super) struct RawModel {
-    /// What the model is for: "text-lm" or "text-classifier".
+    /// What the model is for, such as "text-lm" or "image-classifier".
     pub(super) kind: Kind,
+    /// What stands between embedding and head; the others are there to be compared with.
+    #[serde(default)]
+    pub(super) backbone: Backbone,
     /// Width of the residual stream.
     pub(super) d_model: usize,
     /// Query heads; they share `d_model` evenly.
@@ -33,12 +39,13 @@ pub(super) struct RawModel {
     /// Share of attention weights dropped; as `dropout` if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) attention_dropout: Option<f64>,
-    /// What a position may read; "causal" for a text-lm, "full" for a text-classifier.
+    /// What a position may read; "causal" for a text-lm, else "full" if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) mask: Option<MaskConfig>,
-    /// How the model is told where in its sequence a token stands; "learnt" if absent.
-    #[serde(default = "learnt")]
-    pub(super) position: EncodingConfig,
+    /// How the model is told where a row stands; if absent "learnt" for text and images,
+    /// "sinusoidal" for sound, "none" for graphs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) position: Option<EncodingConfig>,
     /// Which statistics a norm removes.
     #[serde(default = "layer")]
     pub(super) norm: NormKind,
@@ -61,25 +68,30 @@ pub(super) struct RawModel {
     /// get `1/√(2 n_layers)` of it, learnt positions always 0.02.
     #[serde(default = "init_std")]
     pub(super) init_std: f64,
-    /// Longest sequence, in tokens; `seq_len` of [data] if absent.
+    /// Longest sequence, in rows that attend; that of the data if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_seq_len: Option<usize>,
-    /// Tokens there are; those of the tokenizer if absent.
+    /// Text: tokens there are; those of the tokenizer if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) vocab_size: Option<usize>,
     /// text-lm: whether the head is the embedding table; true if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tied: Option<bool>,
-    /// text-classifier: what of a text the head reads; "mean" if absent.
+    /// Classifiers of whole samples: what of a sample the head reads; "mean" if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pooling: Option<Pooling>,
-    /// text-classifier: classes there are; those of the data if absent.
+    /// Classifiers: classes there are; those of the data if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) n_classes: Option<usize>,
-}
-
-fn learnt() -> EncodingConfig {
-    EncodingConfig::Learnt
+    /// What only models of sound have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) speech: Option<SpeechConfig>,
+    /// What only models of images have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) image: Option<ImageConfig>,
+    /// What only models of graphs have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) graph: Option<GraphConfig>,
 }
 
 fn layer() -> NormKind {

@@ -92,6 +92,7 @@ fn a_configuration_written_back_reads_as_itself() -> Result {
         seq_len: Some(64),
         vocab_size: Some(65),
         n_classes: Some(8),
+        ..DataSizes::default()
     };
     let config = parse(&format!("{CLASSIFIER}pooling = 'last'"))?.resolve(sizes)?;
     assert_eq!(parse(&toml::to_string(&config)?)?, config);
@@ -104,6 +105,7 @@ fn data_fill_in_the_sizes_that_are_open() -> Result {
         seq_len: Some(64),
         vocab_size: Some(65),
         n_classes: Some(8),
+        ..DataSizes::default()
     };
     let open = parse(CLASSIFIER)?;
     assert_eq!(
@@ -278,6 +280,7 @@ fn the_schema_knows_every_key() -> Result {
         seq_len: Some(1),
         vocab_size: Some(1),
         n_classes: Some(2),
+        ..DataSizes::default()
     })?;
     for key in toml::Table::try_from(config)?
         .keys()

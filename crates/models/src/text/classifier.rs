@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use attn_core::{Linear, Mask, Pass, Pattern, Stack};
+use attn_core::{Linear, Mask, Pass, Pattern, Stack, Targets};
 use candle_core::{Error, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use kernels::Pool;
 
 use super::trunk::{Trunk, first_weights};
-use crate::objective::{self, Evaluation, LossOptions};
-use crate::{ModelConfig, Pooling};
+use crate::ModelConfig;
+use crate::evaluation::Evaluation;
+use crate::objective::{self, LossOptions};
 
 /// A text classifier: blocks, one vector a text, one linear map.
 ///
@@ -39,11 +40,7 @@ impl TextClassifier {
         let init = first_weights(config);
         Ok(Self {
             trunk: Trunk::new(config, vb.clone())?,
-            pool: match pooling {
-                Pooling::Mean => Pool::Mean,
-                Pooling::First => Pool::First,
-                Pooling::Last => Pool::Last,
-            },
+            pool: pooling.into(),
             head: Linear::new(d_model, n_classes, bias, init, vb.pp("head"))?,
         })
     }
@@ -79,7 +76,7 @@ impl TextClassifier {
         &self,
         tokens: Arc<[u32]>,
         mask: &Mask,
-        targets: Arc<[u32]>,
+        targets: &Targets,
         options: LossOptions,
         pass: Pass,
     ) -> Result<Tensor> {
@@ -92,9 +89,13 @@ impl TextClassifier {
     /// # Errors
     ///
     /// As [`TextClassifier::loss`].
-    pub fn evaluate(&self, tokens: Arc<[u32]>, mask: &Mask, targets: &[u32]) -> Result<Evaluation> {
-        let x = self.pooled(tokens, mask, Pass::eval())?;
-        objective::evaluate(&self.head, &x, targets)
+    pub fn evaluate(
+        &self,
+        tokens: Arc<[u32]>,
+        mask: &Mask,
+        targets: &Targets,
+    ) -> Result<Evaluation> {
+        objective::evaluate_classes(&self.logits(tokens, mask, Pass::eval())?, targets)
     }
 
     /// What a position may read of its own text.

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use attn_core::{KvCache, Linear, Mask, Pass, Pattern, Stack};
+use attn_core::{KvCache, Linear, Mask, Pass, Pattern, Stack, Targets};
 use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
 
 use super::trunk::{Trunk, first_weights};
 use crate::ModelConfig;
-use crate::objective::{self, Evaluation, LossOptions};
+use crate::evaluation::Evaluation;
+use crate::objective::{self, LossOptions};
 
 /// A causal language model: GPT and its relatives.
 ///
@@ -78,7 +79,7 @@ impl CausalLm {
         &self,
         tokens: Arc<[u32]>,
         mask: &Mask,
-        targets: Arc<[u32]>,
+        targets: &Targets,
         options: LossOptions,
         pass: Pass,
     ) -> Result<Tensor> {
@@ -92,9 +93,17 @@ impl CausalLm {
     /// # Errors
     ///
     /// As [`CausalLm::loss`].
-    pub fn evaluate(&self, tokens: Arc<[u32]>, mask: &Mask, targets: &[u32]) -> Result<Evaluation> {
+    pub fn evaluate(
+        &self,
+        tokens: Arc<[u32]>,
+        mask: &Mask,
+        targets: &Targets,
+    ) -> Result<Evaluation> {
+        let Targets::Classes(targets) = targets else {
+            bail!("tokens are foreseen, not {targets:?}");
+        };
         let x = self.trunk.forward(tokens, mask, Pass::eval())?;
-        objective::evaluate(&self.head, &x, targets)
+        objective::evaluate_tokens(&self.head, &x, targets)
     }
 
     /// As [`CausalLm::evaluate`], one result for each sequence.
@@ -115,7 +124,7 @@ impl CausalLm {
         let of_sequence = |walls: &[u32]| {
             let (start, end) = (walls[0] as usize, walls[1] as usize);
             let x = x.narrow(0, start, end - start)?;
-            objective::evaluate(&self.head, &x, &targets[start..end])
+            objective::evaluate_tokens(&self.head, &x, &targets[start..end])
         };
         mask.cu_seqlens().windows(2).map(of_sequence).collect()
     }

@@ -89,7 +89,13 @@ fn check(name: &str, config: &str) -> Result<()> {
         store.load(&params)?;
         let mask = Mask::new(model.pattern().clone(), walls)?;
         let logits = model.logits(&input, &mask, Pass::eval())?;
-        let loss = model.loss(&input, &mask, targets, LossOptions::default(), Pass::eval())?;
+        let loss = model.loss(
+            &input,
+            &mask,
+            &targets.into(),
+            LossOptions::default(),
+            Pass::eval(),
+        )?;
         let grads = loss.backward()?;
 
         let tolerance = tolerance(dtype);

@@ -87,6 +87,7 @@ fn config(base: &str, keys: &str) -> ModelConfig {
         seq_len: Some(LONGEST),
         vocab_size: Some(VOCAB),
         n_classes: Some(CLASSES),
+        ..DataSizes::default()
     };
     config.resolve(sizes).expect("all sizes are there")
 }
@@ -132,7 +133,7 @@ impl Batch {
         Mask::new(model.pattern().clone(), self.walls.clone()).expect("valid walls")
     }
 
-    pub(crate) fn targets(&self) -> std::sync::Arc<[u32]> {
+    pub(crate) fn targets(&self) -> attn_core::Targets {
         self.targets.clone().into()
     }
 }

@@ -158,7 +158,7 @@ fn every_parameter_of_every_variant_gets_a_gradient() -> Result<()> {
             label_smoothing: 0.1,
             divisor: None,
         };
-        let loss = model.loss(&batch.input(), &mask, batch.targets(), options, pass)?;
+        let loss = model.loss(&batch.input(), &mask, &batch.targets(), options, pass)?;
         reach(&loss, store.named_vars())?;
     }
     Ok(())
@@ -200,7 +200,7 @@ fn gradients_match_differences_end_to_end() -> Outcome {
             .map(|(name, var)| (name.as_str(), var))
             .collect();
         gradcheck_all(&inputs, || {
-            model.loss(&batch.input(), &mask, batch.targets(), options, pass)
+            model.loss(&batch.input(), &mask, &batch.targets(), options, pass)
         })?;
     }
     Ok(())

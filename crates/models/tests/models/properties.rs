@@ -93,11 +93,11 @@ fn the_loss_is_the_mean_of_what_evaluation_sums() -> Outcome {
         let mut batch = Batch::of(&config);
         batch.targets[1] = u32::MAX;
         let (input, mask) = (batch.input(), batch.mask(&model));
-        let evaluation = model.evaluate(&input, &mask, &batch.targets)?;
+        let evaluation = model.evaluate(&input, &mask, &batch.targets())?;
         assert_eq!(evaluation.n_targets, batch.targets.len() - 1);
 
         let options = LossOptions::default();
-        let loss = model.loss(&input, &mask, batch.targets(), options, Pass::eval())?;
+        let loss = model.loss(&input, &mask, &batch.targets(), options, Pass::eval())?;
         let mean = evaluation.loss().expect("there are targets");
         assert!((loss.to_scalar::<f64>()? - mean).abs() < 1e-12);
 
@@ -122,7 +122,7 @@ fn sequences_evaluated_one_by_one_add_up() -> Outcome {
         let mut batch = Batch::of(&config);
         batch.targets[3] = u32::MAX;
         let mask = Mask::new(model.pattern().clone(), batch.walls.clone())?;
-        let all = model.evaluate(batch.tokens.clone().into(), &mask, &batch.targets)?;
+        let all = model.evaluate(batch.tokens.clone().into(), &mask, &batch.targets())?;
         let each = model.evaluate_each(batch.tokens.clone().into(), &mask, &batch.targets)?;
         assert_eq!(
             each.iter().map(|e| e.n_targets).collect::<Vec<_>>(),

@@ -31,13 +31,19 @@ fn tokens_and_targets_that_are_not_there() -> candle_core::Result<()> {
         let loss = model.loss(
             &input,
             &mask(&model, 2),
-            targets.clone().into(),
+            &targets.clone().into(),
             options,
             Pass::eval(),
         );
         refused(loss, "11");
-        refused(model.evaluate(&input, &mask(&model, 2), &targets), "11");
-        refused(model.evaluate(&input, &mask(&model, 2), &[0; 5]), "5");
+        refused(
+            model.evaluate(&input, &mask(&model, 2), &targets.into()),
+            "11",
+        );
+        refused(
+            model.evaluate(&input, &mask(&model, 2), &[0; 5].into()),
+            "5",
+        );
     }
     Ok(())
 }

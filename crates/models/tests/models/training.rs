@@ -19,14 +19,14 @@ fn fitted(
     let walls: Vec<u32> = (0..=tokens.len() as u32).step_by(LONGEST).collect();
     let mask = Mask::new(model.pattern().clone(), walls)?;
     let input = Input::Tokens(tokens.into());
-    let targets: std::sync::Arc<[u32]> = targets.into();
+    let targets: attn_core::Targets = targets.into();
     let params = ParamsAdamW {
         lr: 1e-2,
         weight_decay: 0.0,
         ..Default::default()
     };
     let mut optimizer = AdamW::new(store.vars(), params)?;
-    let loss = |pass| model.loss(&input, &mask, targets.clone(), LossOptions::default(), pass);
+    let loss = |pass| model.loss(&input, &mask, &targets, LossOptions::default(), pass);
     for step in 0..steps {
         optimizer.backward_step(&loss(Pass::train(0, step))?)?;
     }
@@ -68,7 +68,7 @@ fn a_classifier_learns_to_count() -> Outcome {
         assert!(loss < 0.05, "{keys}: loss {loss}");
         let mask = Mask::new(Pattern::Full, [0, 8, 16, 24, 32])?;
         let input = Input::Tokens(texts.concat().into());
-        let evaluation = model.evaluate(&input, &mask, &[0, 1, 0, 1])?;
+        let evaluation = model.evaluate(&input, &mask, &[0, 1, 0, 1].into())?;
         assert_eq!(evaluation.accuracy(), Some(1.0));
     }
     Ok(())

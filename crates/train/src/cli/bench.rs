@@ -30,7 +30,7 @@ pub(super) struct BenchArgs {
 
 pub(super) fn run(args: BenchArgs) -> Result<()> {
     let document = Document::read(&args.config, &args.overrides)?;
-    let config: RunConfig = document.to()?;
+    let config = RunConfig::of(&document)?;
     let config = config
         .resolve(synthetic_sizes(&config))
         .map_err(|error| document.reject("model", &error.to_string()))?;

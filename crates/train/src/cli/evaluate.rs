@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use data::text::Open;
+use data::Open;
 use serde_json::json;
 
 use super::console;
@@ -56,7 +56,7 @@ pub(super) fn run(args: EvaluateArgs) -> Result<()> {
     let open = Open {
         seed: config.run.seed(),
         embedded: Some(embedded::TEXT),
-        tokenizer: Some(loaded.description.tokenizer.clone()),
+        tokenizer: loaded.description.tokenizer.clone(),
         labels: (!labels.is_empty()).then(|| labels.clone()),
     };
     let dataset = Dataset::open(config.model.kind(), &config.data, &open)?;
@@ -92,9 +92,9 @@ fn config(args: &EvaluateArgs, loaded: &LoadedModel) -> Result<RunConfig> {
     let mut overrides = args.data.as_deref().map(only).unwrap_or_default();
     overrides.extend(args.overrides.iter().cloned());
     let document = Document::parse(&args.model, &trained.to_toml(), &overrides)?;
-    let config: RunConfig = document.to()?;
+    let config = RunConfig::of(&document)?;
     let sizes = models::DataSizes {
-        seq_len: Some(config.data.seq_len()),
+        seq_len: config.data.seq_len(),
         ..Default::default()
     };
     let config = config

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use data::text::{ClassData, LanguageData, Open};
-use models::{DataSizes, Kind};
+use data::Open;
+use models::DataSizes;
 
 use super::console;
 use crate::{
     config::{Document, RunConfig},
+    dataset::Dataset,
     embedded,
     error::Result,
     explain::explain,
@@ -28,10 +29,9 @@ pub(super) struct ExplainArgs {
 
 pub(super) fn run(args: ExplainArgs) -> Result<()> {
     let document = Document::read(&args.config, &args.overrides)?;
-    let config: RunConfig = document.to()?;
-    let seq_len = Some(config.data.seq_len());
+    let config = RunConfig::of(&document)?;
     let written = DataSizes {
-        seq_len,
+        seq_len: config.data.seq_len(),
         ..DataSizes::default()
     };
     let resolved = match config.resolve(written) {
@@ -50,21 +50,5 @@ fn data_sizes(config: &RunConfig) -> Result<DataSizes> {
         embedded: Some(embedded::TEXT),
         ..Open::default()
     };
-    let (vocab_size, n_classes) = match config.model.kind() {
-        Kind::TextLm => (
-            LanguageData::open(&config.data, &open)?
-                .tokenizer()
-                .vocab_size(),
-            None,
-        ),
-        Kind::TextClassifier => {
-            let data = ClassData::open(&config.data, &open)?;
-            (data.tokenizer().vocab_size(), Some(data.labels().len()))
-        }
-    };
-    Ok(DataSizes {
-        seq_len: Some(config.data.seq_len()),
-        vocab_size: Some(vocab_size),
-        n_classes,
-    })
+    Ok(Dataset::open(config.model.kind(), &config.data, &open)?.sizes(&config.data))
 }

@@ -29,7 +29,7 @@ pub(super) struct FitArgs {
 
 pub(super) fn run(args: FitArgs, console: Console) -> Result<()> {
     let document = Document::read(&args.config, &args.overrides)?;
-    let config: RunConfig = document.to()?;
+    let config = RunConfig::of(&document)?;
     let out = args
         .out
         .unwrap_or_else(|| PathBuf::from("runs").join(config.run.name()));

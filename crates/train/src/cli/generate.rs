@@ -69,7 +69,8 @@ pub(super) fn run(args: GenerateArgs) -> Result<()> {
         seed: args.seed,
     })?;
     let loaded = model_folder::load(&args.model)?;
-    let Model::CausalLm(model) = &loaded.model else {
+    let (Model::CausalLm(model), Some(tokenizer)) = (&loaded.model, &loaded.description.tokenizer)
+    else {
         return Err(Error::Usage(format!(
             "{}: is a {}, which does not write; use `train predict`",
             args.model.display(),
@@ -82,7 +83,6 @@ pub(super) fn run(args: GenerateArgs) -> Result<()> {
         stop: args.stop,
         sampler,
     };
-    let tokenizer = &loaded.description.tokenizer;
     let mut ends_line = false;
     let mut show = |piece: &str| -> Result<()> {
         if !piece.is_empty() {

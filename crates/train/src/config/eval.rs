@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    Metric,
     check::{Invalid, within},
     train::{MAX_BATCH, MAX_STEPS},
 };
@@ -64,17 +65,6 @@ impl EvalTable {
     pub fn early_stopping(&self) -> Option<u32> {
         self.early_stopping
     }
-}
-
-/// What is compared to find the best model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Metric {
-    /// Mean loss, the lower the better.
-    #[default]
-    Loss,
-    /// Share of right answers, the higher the better; for classifiers.
-    Accuracy,
 }
 
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]

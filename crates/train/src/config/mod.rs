@@ -6,11 +6,13 @@
 
 mod check;
 mod checkpoint;
+mod data_table;
 mod depth;
 mod document;
 mod error;
 mod eval;
 mod locate;
+mod metric;
 mod optimizer;
 mod overrides;
 mod read;
@@ -21,10 +23,12 @@ mod train;
 mod wording;
 
 pub use checkpoint::CheckpointTable;
+pub use data_table::DataTable;
 pub use document::Document;
 pub(crate) use error::one_line;
 pub use error::{ConfigError, Place};
-pub use eval::{EvalTable, Metric};
+pub use eval::EvalTable;
+pub use metric::Metric;
 pub use optimizer::Optimizer;
 pub use run::{Device, Precision, RunTable};
 pub use run_config::RunConfig;

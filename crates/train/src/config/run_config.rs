@@ -1,12 +1,17 @@
 //! The whole configuration of a run.
 
+use std::marker::PhantomData;
 use std::path::Path;
 
+use data::text::TextDataConfig;
+use models::{Kind, Modality, ModelConfig};
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CheckpointTable, ConfigError, Document, EvalTable, Metric, RunTable, TrainTable, check::Invalid,
+    CheckpointTable, ConfigError, DataTable, Document, EvalTable, RunTable, TrainTable,
+    check::Invalid,
 };
 
 /// Most tokens of one batch: their places must fit 32 bits with room for every head.
@@ -36,17 +41,19 @@ const MAX_TOKENS: usize = 1 << 24;
 /// assert_eq!(config.to_toml().parse::<train::config::RunConfig>()?, config);
 /// # Ok::<(), train::config::ConfigError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "RawRunConfig")]
-#[schemars(description = "The configuration of a training run.")]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(
+    with = "RawRunConfig<DataTable>",
+    description = "The configuration of a training run."
+)]
 #[non_exhaustive]
 pub struct RunConfig {
     /// What the run is called and where it computes.
     pub run: RunTable,
     /// Where the data comes from.
-    pub data: data::text::TextDataConfig,
+    pub data: DataTable,
     /// What is trained.
-    pub model: models::ModelConfig,
+    pub model: ModelConfig,
     /// How long, with what, and how fast to learn.
     pub train: TrainTable,
     /// When to look at data that is not trained on.
@@ -62,7 +69,33 @@ impl RunConfig {
     ///
     /// One line that names the place and a remedy; see [`Document`].
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
-        Document::read(path, overrides)?.to()
+        Self::of(&Document::read(path, overrides)?)
+    }
+
+    /// Checks `document`; `model.kind` decides which keys `[data]` has.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong, with its place; see [`Document::to`].
+    pub fn of(document: &Document) -> Result<Self, ConfigError> {
+        fn read<D>(document: &Document) -> Result<RunConfig, ConfigError>
+        where
+            D: DeserializeOwned + Into<DataTable>,
+        {
+            Ok(document.to::<Checked<D>>()?.config)
+        }
+        match document
+            .to::<KindOnly>()
+            .map(|kind| kind.model.kind.modality())
+        {
+            Ok(Modality::Text) => read::<TextDataConfig>(document),
+            Ok(other) => Err(document.reject(
+                "model.kind",
+                &format!("kind = \"{other}\" cannot be trained yet; use \"text-lm\""),
+            )),
+            // What is wrong with the kind is said together with its place.
+            Err(_) => read::<TextDataConfig>(document),
+        }
     }
 
     /// The same configuration with the sizes that were left to the data.
@@ -88,16 +121,17 @@ impl std::str::FromStr for RunConfig {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        Document::parse(Path::new("configuration"), text, &[])?.to()
+        Self::of(&Document::parse(Path::new("configuration"), text, &[])?)
     }
 }
 
+/// The tables as they are written, with the `[data]` of one modality.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RawRunConfig {
+struct RawRunConfig<D> {
     run: RunTable,
-    data: data::text::TextDataConfig,
-    model: models::ModelConfig,
+    data: D,
+    model: ModelConfig,
     train: TrainTable,
     #[serde(default)]
     eval: EvalTable,
@@ -105,10 +139,32 @@ struct RawRunConfig {
     checkpoint: CheckpointTable,
 }
 
-impl TryFrom<RawRunConfig> for RunConfig {
+/// The tables once they are known to fit each other.
+#[derive(Deserialize)]
+#[serde(
+    try_from = "RawRunConfig<D>",
+    bound = "D: DeserializeOwned + Into<DataTable>"
+)]
+struct Checked<D> {
+    config: RunConfig,
+    data: PhantomData<D>,
+}
+
+/// The one key that says what the others are.
+#[derive(Deserialize)]
+struct KindOnly {
+    model: ModelKind,
+}
+
+#[derive(Deserialize)]
+struct ModelKind {
+    kind: Kind,
+}
+
+impl<D: Into<DataTable>> TryFrom<RawRunConfig<D>> for Checked<D> {
     type Error = Invalid;
 
-    fn try_from(raw: RawRunConfig) -> Result<Self, Invalid> {
+    fn try_from(raw: RawRunConfig<D>) -> Result<Self, Invalid> {
         let RawRunConfig {
             run,
             data,
@@ -117,28 +173,42 @@ impl TryFrom<RawRunConfig> for RunConfig {
             eval,
             checkpoint,
         } = raw;
-        let (batch_size, seq_len) = (train.batch_size(), data.seq_len());
-        if batch_size
-            .checked_mul(seq_len)
-            .is_none_or(|tokens| tokens > MAX_TOKENS)
-        {
+        let data = data.into();
+        fits_in_memory(&train, &data)?;
+        let kind = model.kind();
+        if !eval.metric().applies_to(kind) {
             return Err(Invalid(format!(
-                "train.batch_size = {batch_size} times data.seq_len = {seq_len} is more than {MAX_TOKENS} tokens; \
-                 make one smaller and train.accumulate larger"
+                "eval.metric = \"{}\" is not measured of a {kind}; use \"loss\"",
+                eval.metric()
             )));
         }
-        if eval.metric() == Metric::Accuracy && model.kind() == models::Kind::TextLm {
-            return Err(Invalid(
-                r#"eval.metric = "accuracy" needs classes; use "loss""#.into(),
-            ));
-        }
-        Ok(Self {
+        let config = RunConfig {
             run,
             data,
             model,
             train,
             eval,
             checkpoint,
+        };
+        Ok(Self {
+            config,
+            data: PhantomData,
         })
     }
+}
+
+fn fits_in_memory(train: &TrainTable, data: &DataTable) -> Result<(), Invalid> {
+    let (batch_size, Some(seq_len)) = (train.batch_size(), data.seq_len()) else {
+        return Ok(());
+    };
+    if batch_size
+        .checked_mul(seq_len)
+        .is_none_or(|tokens| tokens > MAX_TOKENS)
+    {
+        return Err(Invalid(format!(
+            "train.batch_size = {batch_size} times data.seq_len = {seq_len} is more than {MAX_TOKENS} tokens; \
+             make one smaller and train.accumulate larger"
+        )));
+    }
+    Ok(())
 }

@@ -33,9 +33,17 @@ pub fn explain(config: &RunConfig) -> candle_core::Result<String> {
     Ok(text)
 }
 
-/// Tokens of one batch.
+/// Rows of one batch of full length.
 fn n_tokens(config: &RunConfig) -> u64 {
-    config.train.batch_size() as u64 * config.data.seq_len() as u64
+    config.train.batch_size() as u64 * seq_len(config) as u64
+}
+
+/// Rows of a sample, or the most that it may have.
+fn seq_len(config: &RunConfig) -> usize {
+    config
+        .data
+        .seq_len()
+        .unwrap_or_else(|| config.model.max_seq_len().unwrap_or(0))
 }
 
 /// The arithmetic of one update: [`cost::step_flops`], term by term.
@@ -43,7 +51,7 @@ fn step(config: &RunConfig) -> String {
     let model = &config.model;
     let (batch_size, seq_len, accumulate) = (
         config.train.batch_size() as u64,
-        config.data.seq_len(),
+        seq_len(config),
         config.train.accumulate() as u64,
     );
     let n_tokens = accumulate * n_tokens(config);

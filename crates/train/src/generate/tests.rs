@@ -21,6 +21,7 @@ fn model(keys: &str) -> CausalLm {
         seq_len: Some(LONGEST),
         vocab_size: Some(ALPHABET.len()),
         n_classes: None,
+        ..DataSizes::default()
     };
     let store = ParamStore::new(7, DType::F32, &Device::Cpu);
     CausalLm::new(&config.resolve(sizes).unwrap(), store.var_builder()).unwrap();

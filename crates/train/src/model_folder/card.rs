@@ -18,6 +18,14 @@ pub(super) fn text(description: &Description) -> String {
     let (what, use_it) = match model.kind() {
         Kind::TextLm => ("A causal language model", "generate . --prompt 'Once'"),
         Kind::TextClassifier => ("A text classifier", "predict . 'some text'"),
+        Kind::SpeechClassifier => ("A classifier of recordings", "predict . some.wav"),
+        Kind::SpeechFrames => ("A labeller of frames of sound", "predict . some.wav"),
+        Kind::SpeechCtc => ("A recogniser of speech", "predict . some.wav"),
+        Kind::ImageClassifier => ("A classifier of images", "predict . some.png"),
+        Kind::GraphNodes => ("A classifier of nodes", "predict . graph.json"),
+        Kind::GraphClassifier => ("A classifier of graphs", "predict . graph.json"),
+        Kind::GraphRegression => ("A model of a number for each graph", "predict . graph.json"),
+        Kind::GraphLinks => ("A model of the links in graphs", "predict . graph.json"),
     };
     let mut text = format!(
         "# {}\n\n{what}, trained with `train`.\n\n",
@@ -47,9 +55,11 @@ pub(super) fn text(description: &Description) -> String {
         "longest sequence",
         model
             .max_seq_len()
-            .map_or_else(|_| "?".into(), |n| format!("{n} tokens")),
+            .map_or_else(|_| "?".into(), |n| format!("{n} positions")),
     );
-    row("tokens", tokenizer.vocab_size().to_string());
+    if let Some(tokenizer) = tokenizer {
+        row("tokens", tokenizer.vocab_size().to_string());
+    }
     row("trained on", format!("`{}`", config.data.path().display()));
     if !labels.is_empty() {
         row("classes", labels.join(", "));

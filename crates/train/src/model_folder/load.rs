@@ -6,7 +6,7 @@ use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 use data::Place;
 use data::text::Tokenizer;
-use models::{DataSizes, Model};
+use models::{DataSizes, Modality, Model};
 use serde::de::DeserializeOwned;
 
 use super::{Description, LoadedModel, TOKENIZER, WEIGHTS, key};
@@ -81,8 +81,8 @@ fn describe(file: &ModelFile) -> Result<Description> {
             "use a file that `train` has written",
         )
     })?;
-    let config: RunConfig = Document::parse(path, text, &[])
-        .and_then(|document| document.to())
+    let config = Document::parse(path, text, &[])
+        .and_then(|document| RunConfig::of(&document))
         .map_err(|error| {
             bad(
                 format!("its configuration cannot be used: {error}"),
@@ -96,9 +96,11 @@ fn describe(file: &ModelFile) -> Result<Description> {
         )
     })?;
 
+    let reads_text = config.model.kind().modality() == Modality::Text;
     let tokenizer = match header.get(key::TOKENIZER) {
-        Some(json) => Tokenizer::from_json(json, &Place::file(path))?,
-        None => Tokenizer::from_file(path.with_file_name(TOKENIZER))?,
+        _ if !reads_text => None,
+        Some(json) => Some(Tokenizer::from_json(json, &Place::file(path))?),
+        None => Some(Tokenizer::from_file(path.with_file_name(TOKENIZER))?),
     };
     let description = Description {
         config,
@@ -135,11 +137,13 @@ fn misfit(description: &Description) -> Option<String> {
         labels,
         ..
     } = description;
-    let (vocab_size, n_tokens) = (config.model.vocab_size().ok()?, tokenizer.vocab_size());
-    if n_tokens > vocab_size {
-        return Some(format!(
-            "its tokenizer has {n_tokens} tokens, the model {vocab_size}"
-        ));
+    if let Some(tokenizer) = tokenizer {
+        let (vocab_size, n_tokens) = (config.model.vocab_size().ok()?, tokenizer.vocab_size());
+        if n_tokens > vocab_size {
+            return Some(format!(
+                "its tokenizer has {n_tokens} tokens, the model {vocab_size}"
+            ));
+        }
     }
     let n_classes = config.model.n_classes().ok()?.unwrap_or(0);
     if labels.len() > n_classes || (labels.is_empty() && n_classes > 0) {

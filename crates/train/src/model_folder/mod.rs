@@ -4,7 +4,8 @@
 //! model/
 //!   model.safetensors   the weights; configuration, tokenizer and labels in the header
 //!   config.json         the configuration, for other programs
-//!   tokenizer.json      how text becomes tokens, as Hugging Face's tools read it
+//!   tokenizer.json      how text becomes tokens, as Hugging Face's tools read it; of a
+//!                       model that reads text
 //!   README.md           what the model is, for people
 //! ```
 //!
@@ -42,8 +43,8 @@ pub const CARD: &str = "README.md";
 pub struct Description {
     /// The resolved configuration of the run it comes from.
     pub config: RunConfig,
-    /// How text becomes tokens.
-    pub tokenizer: Tokenizer,
+    /// How text becomes tokens, if the model reads text.
+    pub tokenizer: Option<Tokenizer>,
     /// Names of the classes in the order of the model; none for a language model.
     pub labels: Vec<String>,
     /// What is known of it, by name: `step`, `val_loss`, ….
@@ -95,9 +96,9 @@ impl Description {
                 json(serde_json::json!(self.results)),
             ),
         ]);
-        let tokenizer = self.tokenizer.to_json();
-        if tokenizer.len() <= MAX_EMBEDDED_TOKENIZER {
-            metadata.insert(key::TOKENIZER.to_owned(), tokenizer.to_owned());
+        let tokenizer = self.tokenizer.as_ref().map(Tokenizer::to_json);
+        if let Some(json) = tokenizer.filter(|json| json.len() <= MAX_EMBEDDED_TOKENIZER) {
+            metadata.insert(key::TOKENIZER.to_owned(), json.to_owned());
         }
         metadata
     }

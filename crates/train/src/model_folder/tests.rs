@@ -36,7 +36,7 @@ fn made(classifier: bool) -> Outcome<(Description, ParamStore)> {
     let labels = ["no", "yes"].map(str::to_owned);
     let description = Description {
         config,
-        tokenizer: Tokenizer::chars("\nabc".chars(), Unknown::Refused),
+        tokenizer: Some(Tokenizer::chars("\nabc".chars(), Unknown::Refused)),
         labels: labels.into_iter().filter(|_| classifier).collect(),
         results: BTreeMap::from([("val_loss".to_owned(), "1.5".to_owned())]),
     };

@@ -24,7 +24,9 @@ pub fn write(folder: &Path, description: &Description, tensors: &[NamedTensor<'_
         durable::write_file(&folder.join(name), |w| w.write_all(text.as_bytes()))
     };
     put(CONFIG, &config_json(description))?;
-    put(TOKENIZER, description.tokenizer.to_json())?;
+    if let Some(tokenizer) = &description.tokenizer {
+        put(TOKENIZER, tokenizer.to_json())?;
+    }
     put(CARD, &card::text(description))?;
     let weights = folder.join(WEIGHTS);
     Ok(write_model_file(

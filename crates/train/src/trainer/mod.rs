@@ -12,7 +12,6 @@ use kernels::optim::{self, Optimizer, Parameter, clip_factor, ema, global_norm, 
 use models::{LossOptions, Model};
 
 use crate::config::RunConfig;
-use crate::dataset::input_of;
 use crate::error::Result;
 use crate::schedule::LearningRate;
 
@@ -98,10 +97,12 @@ impl Trainer {
             // Steps are capped far below 2³²; the draws of micro-batches may wrap around.
             let draw = (step * batches.len() as u64 + i as u64) as u32;
             let pass = Pass::train(self.config.run.seed(), draw);
-            let targets = batch.targets.clone();
-            let term = self
-                .model
-                .loss(&input_of(batch)?, &batch.mask, targets, options, pass)?;
+            let Batch {
+                input,
+                mask,
+                targets,
+            } = batch;
+            let term = self.model.loss(input, mask, targets, options, pass)?;
             let value = f64::from(term.to_scalar::<f32>()?);
             gate::finite_loss(step, value)?;
             loss += value;

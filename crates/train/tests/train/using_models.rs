@@ -39,7 +39,7 @@ fn models(folder: &Path) -> TestResult {
         let labels = ["spam", "ham"].map(str::to_owned);
         let description = Description {
             config,
-            tokenizer: Tokenizer::bytes(),
+            tokenizer: Some(Tokenizer::bytes()),
             labels: labels
                 .into_iter()
                 .filter(|_| name == "classifier")

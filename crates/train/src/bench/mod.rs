@@ -1,16 +1,19 @@
-//! How fast a configuration trains, on made-up tokens: no data needed, nothing kept.
+//! How fast a configuration trains, on made-up data: no file needed, nothing kept.
+
+mod synthetic;
 
 use std::time::Instant;
 
 use candle_core::Device;
-use data::{Batch, IGNORED};
-use kernels::rng::{Domain, Key};
-use models::{DataSizes, Kind, cost};
+use data::Batch;
+use models::cost;
 use serde::Serialize;
 
 use crate::config::RunConfig;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::trainer::Trainer;
+
+pub use synthetic::sizes as synthetic_sizes;
 
 /// What a benchmark measured; the last line of `train bench`, as JSON.
 #[derive(Debug, Clone, Serialize)]
@@ -53,7 +56,7 @@ pub fn bench(
     let steps = steps.max(1);
     let mut trainer = Trainer::new(config, (warmup + steps) as u64, device)?;
     let batches: Vec<Batch> = (0..config.train.accumulate())
-        .map(|i| synthetic(config, i as u32))
+        .map(|i| synthetic::batch(config, i as u32))
         .collect::<Result<_>>()?;
     let (mut first_loss, mut times) = (None, Vec::with_capacity(steps));
     for step in 0..warmup + steps {
@@ -91,58 +94,6 @@ pub fn bench(
         isa: kernels::instruction_set(),
         first_loss: first_loss.unwrap_or(f64::NAN),
     })
-}
-
-/// The sizes of made-up data: the window that `[data]` names, and those classes and
-/// tokens that `[model]` does not fix.
-pub fn synthetic_sizes(config: &RunConfig) -> DataSizes {
-    DataSizes {
-        seq_len: Some(config.data.seq_len()),
-        vocab_size: config.model.vocab_size().is_err().then_some(256),
-        n_classes: config.model.n_classes().is_err().then_some(2),
-    }
-}
-
-/// A batch of tokens drawn uniformly from the vocabulary.
-fn synthetic(config: &RunConfig, index: u32) -> Result<Batch> {
-    let (samples, length) = (config.train.batch_size(), config.data.seq_len());
-    let n = samples * length;
-    let key = Key {
-        seed: config.run.seed(),
-        domain: Domain::Benchmark,
-        step: index,
-        site: 0,
-    };
-    let vocab_size = config.model.vocab_size().map_err(unresolved)? as u64;
-    let draw = |i: u64, below: u64| ((u64::from(key.word(i)) * below) >> 32) as u32;
-    let tokens: Vec<u32> = (0..n as u64).map(|i| draw(i, vocab_size)).collect();
-    let targets: Vec<u32> = match config.model.kind() {
-        Kind::TextLm => (0..n as u64)
-            .map(|i| draw(n as u64 + i, vocab_size))
-            .collect(),
-        Kind::TextClassifier => {
-            let classes = config
-                .model
-                .n_classes()
-                .map_err(unresolved)?
-                .map_or(2, |n| n as u64);
-            (0..samples as u64)
-                .map(|i| draw(n as u64 + i, classes))
-                .collect()
-        }
-    };
-    debug_assert!(!targets.contains(&IGNORED));
-    let ends: Vec<usize> = (1..=samples).map(|i| i * length).collect();
-    Ok(Batch::of_tokens(
-        tokens,
-        &ends,
-        targets,
-        &config.model.mask().into(),
-    )?)
-}
-
-fn unresolved(error: models::ConfigError) -> Error {
-    Error::Usage(error.to_string())
 }
 
 /// The largest resident set that this process has had.

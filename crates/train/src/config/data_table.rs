@@ -1,0 +1,47 @@
+//! `[data]`: where the data comes from, by what the model reads.
+
+use std::path::Path;
+
+use data::text::TextDataConfig;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// Where the data comes from: the `[data]` table.
+///
+/// Its keys are those of one modality, which `model.kind` decides.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum DataTable {
+    /// Text.
+    Text(TextDataConfig),
+}
+
+impl DataTable {
+    /// Training data.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Text(config) => config.path(),
+        }
+    }
+
+    /// Validation data, if it is no part of [`path`](Self::path).
+    pub fn val(&self) -> Option<&Path> {
+        match self {
+            Self::Text(config) => config.val(),
+        }
+    }
+
+    /// Rows of a sample, or the most that one may have, where the table says so.
+    pub fn seq_len(&self) -> Option<usize> {
+        match self {
+            Self::Text(config) => Some(config.seq_len()),
+        }
+    }
+}
+
+impl From<TextDataConfig> for DataTable {
+    fn from(config: TextDataConfig) -> Self {
+        Self::Text(config)
+    }
+}
