@@ -189,7 +189,7 @@ fn a_wrong_key_or_value_is_named_with_its_place() -> TestResult {
         (
             "metric without classes",
             ("[train]", "[eval]\nmetric = \"accuracy\"\n\n[train]"),
-            "c.toml:15:1: eval.metric = \"accuracy\" needs classes; use \"loss\"",
+            "c.toml:15:1: eval.metric = \"accuracy\" is not measured of a text-lm; use \"loss\"",
         ),
         (
             "syntax",
