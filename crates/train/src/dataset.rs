@@ -1,12 +1,13 @@
 //! The data of a run, of whatever kind its model needs.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use data::text::{ClassData, LanguageData, Tokenizer};
-use data::{Open, Samples};
+use data::{Batch, Open, Samples};
 use models::{DataSizes, Kind};
 
-use crate::config::DataTable;
+use crate::config::{DataTable, RunConfig};
 use crate::error::{Error, Result};
 use crate::metrics::Split;
 
@@ -84,5 +85,20 @@ impl Dataset {
             seq_len: config.seq_len(),
             ..DataSizes::default()
         }
+    }
+}
+
+/// The samples of one file that a model is asked about, prepared as `config` says; their
+/// targets are not known.
+///
+/// # Errors
+///
+/// A file that cannot be read as what the model reads, with its place.
+pub fn batch_of_file(config: &RunConfig, path: &Path) -> Result<Batch> {
+    match &config.data {
+        DataTable::Text(_) => Err(Error::Usage(format!(
+            "{}: the model reads texts, not files",
+            path.display()
+        ))),
     }
 }

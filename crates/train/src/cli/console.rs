@@ -50,3 +50,8 @@ pub(super) fn print(text: &str) -> Result<()> {
         .and_then(|()| out.flush())
         .map_err(Error::Stdout)
 }
+
+/// Writes `text` to standard error, for people; nobody need be there to read it.
+pub(super) fn note(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}

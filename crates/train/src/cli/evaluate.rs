@@ -3,18 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use data::Open;
+use models::Outcome;
 use serde_json::json;
 
-use super::console;
+use super::console::{self, Console};
 use crate::config::{Document, RunConfig};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::evaluate::evaluate;
+use crate::evaluate::{evaluate, table};
 use crate::metrics::Split;
 use crate::model_folder::{self, LoadedModel};
 use crate::{device, embedded};
 
-/// Measure a model on a part of its data, or on other data; prints one JSON object
+/// Measure a model on a part of its data, or on other data
+///
+/// A table goes to standard error, one JSON object with the same figures to standard output.
 #[derive(Debug, clap::Args)]
 pub(super) struct EvaluateArgs {
     /// The model: a model folder, a run folder or a .safetensors file
@@ -44,7 +47,7 @@ enum Part {
     Test,
 }
 
-pub(super) fn run(args: EvaluateArgs) -> Result<()> {
+pub(super) fn run(args: EvaluateArgs, console: Console) -> Result<()> {
     let loaded = model_folder::load(&args.model)?;
     let config = config(&args, &loaded)?;
     let split = match args.split {
@@ -74,14 +77,29 @@ pub(super) fn run(args: EvaluateArgs) -> Result<()> {
     let pattern = loaded.model.pattern();
     let result = device::pool(config.run.threads())?
         .install(|| evaluate(&loaded.model, &*samples, pattern, batch_size, None))?;
-    let line = json!({
+    // People read the table, programs the line.
+    if !console.quiet() {
+        console::note(&table(&result, labels));
+    }
+    let mut line = json!({
         "model": args.model.display().to_string(),
         "data": config.data.val().filter(|_| args.data.is_some()).unwrap_or(config.data.path()).display().to_string(),
         "split": args.data.is_none().then(|| split.name()),
         "loss": result.loss(),
-        "accuracy": result.accuracy(),
         "n_targets": result.n_targets,
+        "accuracy": result.accuracy(),
     });
+    for (name, score) in result.scores().named() {
+        if let Some(score) = score {
+            line[name] = score.into();
+        }
+    }
+    if let Outcome::Classes(confusion) = &result.outcome {
+        let rows: Vec<&[u64]> = (0..confusion.n_classes())
+            .map(|class| confusion.row(class))
+            .collect();
+        line["confusion"] = json!({ "labels": labels, "rows": rows });
+    }
     console::print(&format!("{line}\n"))
 }
 

@@ -59,7 +59,7 @@ impl Command {
     fn run(self, console: Console) -> Result<()> {
         match self {
             Self::Fit(args) => fit::run(args, console),
-            Self::Evaluate(args) => evaluate::run(args),
+            Self::Evaluate(args) => evaluate::run(args, console),
             Self::Bench(args) => bench::run(args),
             Self::Generate(args) => generate::run(args),
             Self::Predict(args) => predict::run(args),

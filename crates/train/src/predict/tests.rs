@@ -6,8 +6,13 @@ use data::text::Tokenizer;
 use data::text::tokenizer::Unknown;
 use testkit::randn;
 
+use attn_core::{Mask, Pass};
+use candle_core::DType;
+use models::Model;
+
 use super::*;
 use crate::model_folder::Description;
+use crate::model_folder::LoadedModel;
 
 /// A tiny model with strong opinions.
 fn loaded(kind: &str) -> LoadedModel {

@@ -1,10 +1,14 @@
 //! How good a model is on a split.
 
+mod table;
+
 use attn_core::mask::Pattern;
 use data::Samples;
 use models::{Evaluation, Model};
 
 use crate::error::Result;
+
+pub use table::table;
 
 /// Measures `model`, whose weights should be detached, on the first `max_batches`
 /// batches of `samples`, or on all.

@@ -1,45 +1,17 @@
-//! A model says what it makes of texts.
+//! Texts in, predictions out.
 
 use std::sync::Arc;
 
 use attn_core::{Mask, Pass};
-use candle_core::{D, DType};
 use models::Model;
 use models::text::{CausalLm, TextClassifier};
-use serde::Serialize;
-use serde_json::{Map, Value};
 
+use super::{Choice, Prediction, choices, damaged};
 use crate::error::{Error, Result};
 use crate::model_folder::LoadedModel;
 
 /// Tokens that are read at a time, as long as one text does not have more.
 const BATCH_TOKENS: usize = 4096;
-
-/// What a model makes of one text.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum Prediction {
-    /// Which class it belongs to.
-    Class {
-        /// The text.
-        text: String,
-        /// The likeliest class; of equally likely ones, the first.
-        label: String,
-        /// Probability of each class, in the order of the model.
-        probabilities: Map<String, Value>,
-    },
-    /// How well it was foreseen.
-    Score {
-        /// The text.
-        text: String,
-        /// Tokens that were to be foreseen.
-        n_tokens: usize,
-        /// Mean surprise at a token, in nats; `null` without tokens.
-        loss: Option<f64>,
-        /// `exp(loss)`: as surprised as by a choice of so many equally likely tokens.
-        perplexity: Option<f64>,
-    },
-}
 
 /// Takes texts, hands out predictions in the same order, a batch at a time.
 ///
@@ -138,28 +110,19 @@ fn classify(
     let (tokens, walls) = packed(texts.iter().map(|(_, ids)| ids.as_slice()));
     let mask = Mask::new(model.pattern().clone(), walls).map_err(candle_core::Error::wrap)?;
     let logits = model.logits(tokens, &mask, Pass::eval())?;
-    let rows =
-        candle_nn::ops::softmax(&logits.to_dtype(DType::F64)?, D::Minus1)?.to_vec2::<f64>()?;
-    let prediction = |((text, _), row): ((String, Vec<u32>), Vec<f64>)| {
-        // A model may have more classes than labels: nobody knows what they are called.
-        let mut probabilities = Map::new();
-        let mut likeliest = (f64::NEG_INFINITY, "");
-        for (label, p) in labels.iter().zip(row) {
-            if !p.is_finite() {
-                return Err(damaged(p));
-            }
-            probabilities.insert(label.clone(), p.into());
-            if p > likeliest.0 {
-                likeliest = (p, label);
-            }
-        }
-        Ok(Prediction::Class {
-            text,
-            label: likeliest.1.to_owned(),
+    let choices = choices(&logits, labels)?;
+    let prediction = |(
+        (text, _),
+        Choice {
+            label,
             probabilities,
-        })
+        },
+    )| Prediction::Class {
+        text,
+        label,
+        probabilities,
     };
-    texts.into_iter().zip(rows).map(prediction).collect()
+    Ok(texts.into_iter().zip(choices).map(prediction).collect())
 }
 
 fn score(model: &CausalLm, texts: Vec<(String, Vec<u32>)>) -> Result<Vec<Prediction>> {
@@ -226,12 +189,3 @@ fn packed<'a>(sequences: impl Iterator<Item = &'a [u32]>) -> (Arc<[u32]>, Vec<u3
     }
     (tokens.into(), walls)
 }
-
-fn damaged(value: f64) -> Error {
-    Error::Data(format!(
-        "the model's output is {value}; its weights are damaged, use another checkpoint"
-    ))
-}
-
-#[cfg(test)]
-mod tests;

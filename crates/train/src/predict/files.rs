@@ -1,0 +1,53 @@
+//! Files in, predictions out.
+
+use std::path::Path;
+
+use attn_core::Pass;
+use models::Kind;
+
+use super::{Choice, Prediction, choices};
+use crate::dataset::batch_of_file;
+use crate::error::{Error, Result};
+use crate::model_folder::LoadedModel;
+
+/// What the model makes of the file at `path`: one prediction a sample, or one a row
+/// where the model answers row by row.
+///
+/// # Errors
+///
+/// A file that the model cannot read, with its place, and weights that are damaged.
+pub fn predict_file(loaded: &LoadedModel, path: &Path) -> Result<Vec<Prediction>> {
+    let description = &loaded.description;
+    let batch = batch_of_file(&description.config, path)?;
+    let file = path.display().to_string();
+    let kind = description.config.model.kind();
+    match kind {
+        Kind::SpeechClassifier
+        | Kind::SpeechFrames
+        | Kind::ImageClassifier
+        | Kind::GraphNodes
+        | Kind::GraphClassifier => {
+            let logits = loaded
+                .model
+                .logits(&batch.input, &batch.mask, Pass::eval())?;
+            let choices = choices(&logits, &description.labels)?;
+            let only = choices.len() == 1;
+            let prediction = |(
+                i,
+                Choice {
+                    label,
+                    probabilities,
+                },
+            )| Prediction::FileClass {
+                file: file.clone(),
+                index: (!only).then_some(i),
+                label,
+                probabilities,
+            };
+            Ok(choices.into_iter().enumerate().map(prediction).collect())
+        }
+        other => Err(Error::Usage(format!(
+            "a {other} cannot predict from files yet"
+        ))),
+    }
+}
