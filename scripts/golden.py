@@ -393,6 +393,106 @@ def classifier():
     return model.result(ids, targets, logits)
 
 
+def recurrent():
+    draw = Draw(11)
+    d_in, d = 3, 4
+    lengths = [3, 1, 5]
+    n, ends = sum(lengths), np.cumsum(lengths)
+    x, dy = draw(n, d_in), draw(n, d)
+    out = {"x": x, "dy": dy, "walls": torch.tensor([0, *ends])}
+    for name, parts, cell in [("gru", 3, torch.nn.GRU), ("lstm", 4, torch.nn.LSTM)]:
+        weights = {
+            f"{name}_w_input": draw(parts * d, d_in, scale=0.6),
+            f"{name}_w_state": draw(parts * d, d, scale=0.5),
+            f"{name}_b_input": draw(parts * d, scale=0.3),
+            f"{name}_b_state": draw(parts * d, scale=0.3),
+        }
+        out |= weights
+        layer = cell(d_in, d).double()
+        names = ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"]
+
+        def states(x, *weights, backward=False):
+            parameters = dict(zip(names, weights))
+            flip = lambda x: x.flip(0) if backward else x
+            run = lambda x: torch.func.functional_call(layer, parameters, (flip(x),))[0]
+            return torch.cat([flip(run(part)) for part in x.split(lengths)])
+
+        short = {key.removeprefix(f"{name}_"): value for key, value in weights.items()}
+        out |= with_grads(f"{name}_forward", states, dy, x=x, **short)
+        out |= with_grads(
+            f"{name}_backward", lambda *args: states(*args, backward=True), dy, x=x, **short
+        )
+    return out
+
+
+def ctc():
+    draw = Draw(12)
+    n_symbols, frames, labels = 5, [7, 4, 9], [[1, 1, 3], [], [4, 2, 4, 4]]
+    logits = draw(sum(frames), n_symbols, scale=2.0)
+    blank = 0
+
+    def loss(logits):
+        padded = torch.nn.utils.rnn.pad_sequence(logits.split(frames))
+        return F.ctc_loss(
+            padded.log_softmax(-1),
+            torch.tensor(sum(labels, [])),
+            torch.tensor(frames),
+            torch.tensor([len(l) for l in labels]),
+            blank=blank,
+            reduction="sum",
+        )
+
+    return {
+        "logits": logits,
+        "walls": torch.tensor([0, *np.cumsum(frames)]),
+        "labels": torch.tensor(sum(labels, [])),
+        "ends": torch.tensor(np.cumsum([len(l) for l in labels])),
+    } | with_grads("sum", loss, torch.tensor(1.0, dtype=torch.float64), logits=logits)
+
+
+def windows():
+    """Rows of sequences and pixels; a weight is [out, position, channel] here."""
+    draw = Draw(13)
+    d, out_channels, lengths = 3, 4, [6, 2, 5]
+    x, w, bias = draw(sum(lengths), d), draw(out_channels, 3 * d), draw(out_channels)
+    out = {"x": x, "w": w, "bias": bias, "walls": torch.tensor([0, *np.cumsum(lengths)])}
+
+    def conv1d(x, w, bias, stride):
+        w = w.reshape(out_channels, 3, d).permute(0, 2, 1)
+        parts = [F.conv1d(part.T[None], w, bias, stride, padding=1)[0].T for part in x.split(lengths)]
+        return torch.cat(parts)
+
+    for stride in [1, 2]:
+        rows = conv1d(x, w, bias, stride).shape[0]
+        dy = draw(rows, out_channels)
+        out[f"conv1d_{stride}.dy"] = dy
+        f = lambda x, w, bias: conv1d(x, w, bias, stride)
+        out |= with_grads(f"conv1d_{stride}", f, dy, x=x, w=w, bias=bias)
+
+    n, height, width = 2, 5, 4
+    image, kernel = draw(n * height * width, d), draw(out_channels, 9 * d)
+    out |= {"image": image, "kernel": kernel}
+    maps = lambda image: image.reshape(n, height, width, d).permute(0, 3, 1, 2)
+    rows = lambda maps: maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
+
+    def conv2d(image, kernel, bias):
+        kernel = kernel.reshape(out_channels, 3, 3, d).permute(0, 3, 1, 2)
+        return rows(F.conv2d(maps(image), kernel, bias, stride=(2, 1), padding=1))
+
+    cases = {
+        "conv2d": (conv2d, {"image": image, "kernel": kernel, "bias": bias}),
+        "max": (lambda image: rows(F.max_pool2d(maps(image), 2)), {"image": image}),
+        "mean": (
+            lambda image: rows(F.avg_pool2d(maps(image), 3, 1, 1, count_include_pad=False)),
+            {"image": image},
+        ),
+    }
+    for case, (f, inputs) in cases.items():
+        dy = draw(*f(*inputs.values()).shape)
+        out |= {f"{case}.dy": dy} | with_grads(case, f, dy, **inputs)
+    return out
+
+
 FILES = {
     "kernels/tests/golden/linear": linear,
     "kernels/tests/golden/activation": activation,
@@ -401,6 +501,9 @@ FILES = {
     "kernels/tests/golden/cross_entropy": cross_entropy,
     "kernels/tests/golden/embedding": embedding,
     "kernels/tests/golden/optimizers": optimizers,
+    "kernels/tests/golden/recurrent": recurrent,
+    "kernels/tests/golden/ctc": ctc,
+    "kernels/tests/golden/windows": windows,
     "models/tests/golden/gpt": gpt,
     "models/tests/golden/llama": llama,
     "models/tests/golden/classifier": classifier,

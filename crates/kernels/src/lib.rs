@@ -10,7 +10,9 @@ mod activate;
 mod activation;
 mod add;
 mod attention;
+mod concat;
 mod cross_entropy;
+mod ctc;
 mod dropout;
 mod embedding;
 mod gemm;
@@ -19,12 +21,16 @@ mod linear;
 mod norm;
 pub mod optim;
 mod parallel;
+mod recurrent;
 pub mod rng;
+mod scaled;
 mod segment_pool;
+mod segments;
 mod simd;
 mod spans;
 mod storage;
 mod tape;
+mod windows;
 
 pub use activate::{activate, swiglu};
 pub use activation::Activation;
@@ -32,19 +38,23 @@ pub use add::add;
 pub use attention::{
     Attention, RelativeBias, Rotary, attention, attention_packed, attention_weights,
 };
+pub use concat::concat_columns;
 pub use cross_entropy::{
     CrossEntropy, Score, argmax_rows, cross_entropy, linear_cross_entropy,
     linear_cross_entropy_eval,
 };
+pub use ctc::{Ctc, LabelSequences, ctc_loss, ctc_losses, ctc_min_frames};
 pub use dropout::dropout;
 pub use embedding::embedding;
 pub use grads::FlatGrads;
 pub use linear::{linear, linear_concat};
 pub use norm::{layer_norm, rms_norm, rms_norm_groups};
+pub use recurrent::{Direction, gru, lstm};
 pub use segment_pool::{Pool, segment_pool};
 pub use simd::{Real, instruction_set};
 pub use spans::Spans;
 pub use tape::backward;
+pub use windows::{Grid, Window, WindowPool, Windows, unfold, window_pool};
 
 #[cfg(test)]
 mod tests;

@@ -14,19 +14,20 @@ const N: usize = 500;
 const D: usize = 65;
 const CLASSES: usize = 3001;
 
-/// Parameters: a table that is also the head, two matrices, a scale, a bias.
+/// Parameters: a table that is also the head, two matrices, a scale, a bias, and three
+/// matrices in one.
 fn parameters() -> Result<Vec<Var>> {
-    let shapes: [&[usize]; 5] = [&[CLASSES, D], &[D, D], &[D, D], &[D], &[D]];
+    let shapes: [&[usize]; 6] = [&[CLASSES, D], &[D, D], &[D, D], &[D], &[D], &[3 * D, D]];
     let var = |(seed, shape): (usize, &&[usize])| {
         Var::from_tensor(&randn(seed as u64, *shape)?.to_dtype(DType::F32)?)
     };
     shapes.iter().enumerate().map(var).collect()
 }
 
-/// Every operation, on enough rows for several pieces and chunks; returns two losses.
+/// Every operation, on enough rows for several pieces and chunks; returns the sum of losses.
 fn graph(vars: &[Var]) -> Result<Tensor> {
-    let [table, w, v, gamma, bias] = vars else {
-        unreachable!("five parameters")
+    let [table, w, v, gamma, bias, triple] = vars else {
+        unreachable!("six parameters")
     };
     let key = Key {
         seed: 1,
@@ -52,7 +53,32 @@ fn graph(vars: &[Var]) -> Result<Tensor> {
     let loss = linear_cross_entropy(&h, table, None, ids(2), &objective)?;
     let pooled = segment_pool(&pair, [0, 100, 499, 500].into(), Pool::Mean)?;
     let other = cross_entropy(&pooled, [1, 2, 3].into(), &objective)?;
-    add(&loss, &other)
+    let loss = add(&loss, &other)?;
+
+    let segments: Arc<[u32]> = [0, 100, 499, 500].into();
+    let windows = Windows::over_segments(segments.clone(), Window::around(3, 1))?;
+    let h = gru(
+        &unfold(&h, &windows)?,
+        triple,
+        None,
+        &segments,
+        Direction::Backward,
+    )?;
+    let pairs = Windows::over_segments(segments, Window::around(2, 2))?;
+    let h = window_pool(&h, &pairs, WindowPool::Max)?;
+    let labels = LabelSequences {
+        labels: &rand_ids(3, 60, D as u32 - 1),
+        ends: &[20, 60, 60],
+    };
+    let options = Ctc {
+        blank: D as u32 - 1,
+        ..Ctc::default()
+    };
+    let logits = linear(&h, v, Some(bias), None, None)?;
+    add(
+        &loss,
+        &ctc_loss(&logits, &pairs.cu_seqlens(), labels, &options)?,
+    )
 }
 
 /// All bits of three steps: losses, gradients, norms, parameters.

@@ -13,6 +13,9 @@ use kernels::optim::{AdamW, Optimizer, Parameter, Rule, Sgd, Update, clip_factor
 use kernels::{Activation, Attention, CrossEntropy, RelativeBias, Rotary, Spans};
 use testkit::assert_close;
 
+#[path = "golden/sequences.rs"]
+mod sequences;
+
 const NORM_EPS: f64 = 1e-5;
 
 /// The tensors of one file, and the type to compute in.
@@ -62,14 +65,17 @@ impl Golden {
     }
 
     /// Compares `y` with `case.y`, and the gradient by each input, of `Σ y dy` if
-    /// the file has a `dy`, with `case.d…`.
+    /// the file has a `case.dy` or a `dy`, with `case.d…`.
     #[track_caller]
     fn check(&self, case: &str, y: &Tensor, inputs: &[(&str, &Var)]) -> Result<()> {
         assert_close(y, &self.tensor(&format!("{case}.y"))?, self.tolerance())?;
-        let loss = if self.tensors.contains_key("dy") {
-            (y * self.tensor("dy")?)?.sum_all()?
-        } else {
-            y.clone()
+        let of_case = format!("{case}.dy");
+        let dy = [of_case.as_str(), "dy"]
+            .into_iter()
+            .find(|dy| self.tensors.contains_key(*dy));
+        let loss = match dy {
+            Some(dy) => (y * self.tensor(dy)?)?.sum_all()?,
+            None => y.clone(),
         };
         let grads = loss.backward()?;
         for (name, x) in inputs {

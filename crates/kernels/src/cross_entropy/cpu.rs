@@ -10,7 +10,7 @@ use crate::Real;
 use crate::gemm::{Mat, MatMut, gemm};
 use crate::linear::column_sums;
 use crate::parallel::{rows_mut, rows_mut_with};
-use crate::simd::{Kernel, Lanes, map1, map2, max, sum};
+use crate::simd::{Kernel, Lanes, map1, max, sum};
 
 /// Rows whose logits are held at one time: about 2²⁰ numbers, which stay in the
 /// outer cache, and never so few that the products become thin.
@@ -188,42 +188,5 @@ impl<T: Real> Kernel<T> for Largest<'_, T> {
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self, lanes: L) -> T {
         max(lanes, self.0)
-    }
-}
-
-/// `into (+)= by · from`
-pub(super) fn write_scaled<T: Real>(by: T, from: &[T], into: &mut [T], accumulate: bool) {
-    crate::parallel::pieces_mut(into, |first, into| {
-        let from = &from[first..first + into.len()];
-        T::dispatch(WriteScaled {
-            by,
-            from,
-            into,
-            accumulate,
-        });
-    });
-}
-
-struct WriteScaled<'a, T> {
-    by: T,
-    from: &'a [T],
-    into: &'a mut [T],
-    accumulate: bool,
-}
-
-impl<T: Real> Kernel<T> for WriteScaled<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lanes<Elem = T>>(self, lanes: L) {
-        let by = lanes.splat(self.by);
-        if self.accumulate {
-            // Not fused: the product has the bits that a tensor of its own would have.
-            map2(lanes, self.into, self.from, |sum, x| {
-                lanes.add(sum, lanes.mul(x, by))
-            });
-        } else {
-            map2(lanes, self.into, self.from, |_, x| lanes.mul(x, by));
-        }
     }
 }

@@ -17,8 +17,9 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor, WithDType, bail};
 
 use crate::Real;
+use crate::scaled::Scaled;
 use crate::storage::{buffer, same_dtype, tensor, values, with_real};
-use crate::tape::{Backward, Node, record, tracked};
+use crate::tape::{record, tracked};
 pub use objective::CrossEntropy;
 use objective::Objective;
 
@@ -54,7 +55,7 @@ pub fn cross_entropy(
             .iter()
             .map(|row| row.loss)
             .sum();
-        let node = Scaled::<T>::new([track.then(|| tensor(work, (n, classes)))]);
+        let node = Scaled::<T>::new("cross-entropy", [track.then(|| tensor(work, (n, classes)))]);
         record(node, &[logits], vec![scaled::<T>(sum, &objective)], ())
     })
 }
@@ -104,7 +105,7 @@ pub fn linear_cross_entropy(
             cpu::chunk_grads(&head, chunk, x, &w_values, logits, &mut grads);
         })?;
         let kept = grads.into_iter().zip(&args);
-        let node = Scaled::<T>::new(kept.map(|(g, arg)| g.map(|g| tensor(g, arg.shape()))));
+        let node = Scaled::<T>::new("cross-entropy", kept.map(|(g, arg)| g.map(|g| tensor(g, arg.shape()))));
         record(node, &args, vec![scaled::<T>(sum, &objective)], ())
     })
 }
@@ -221,39 +222,5 @@ impl Head {
             visit(chunk, x, logits);
         }
         Ok(())
-    }
-}
-
-/// A scalar whose gradients were computed with it.
-struct Scaled<T> {
-    /// One for each argument; `None` where none was wanted.
-    grads: Vec<Option<Tensor>>,
-    elem: std::marker::PhantomData<T>,
-}
-
-impl<T> Scaled<T> {
-    fn new(grads: impl IntoIterator<Item = Option<Tensor>>) -> Self {
-        Self {
-            grads: grads.into_iter().collect(),
-            elem: std::marker::PhantomData,
-        }
-    }
-}
-
-impl<T: Real> Node for Scaled<T> {
-    fn name(&self) -> &'static str {
-        "cross-entropy"
-    }
-
-    fn backward(&self, pass: &Backward<'_>) -> Result<Vec<Option<Tensor>>> {
-        let by = values::<T>(pass.grad)?[0];
-        let deliver = |(arg, grad): (usize, &Option<Tensor>)| match grad {
-            None => Ok(None),
-            Some(grad) => pass.deliver(arg, |into: &mut [T], accumulate| {
-                cpu::write_scaled(by, &values(grad)?, into, accumulate);
-                Ok(())
-            }),
-        };
-        self.grads.iter().enumerate().map(deliver).collect()
     }
 }

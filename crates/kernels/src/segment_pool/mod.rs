@@ -6,9 +6,10 @@ mod tests;
 
 use std::sync::Arc;
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Result, Tensor};
 
 use crate::Real;
+use crate::segments;
 use crate::storage::{buffer, tensor, values, with_real};
 use crate::tape::{Backward, Node, record};
 
@@ -36,13 +37,7 @@ pub enum Pool {
 /// Fails if the boundaries do not rise from 0 to `n`.
 pub fn segment_pool(x: &Tensor, cu_seqlens: Arc<[u32]>, pool: Pool) -> Result<Tensor> {
     let (n, d) = x.dims2()?;
-    let rises = cu_seqlens.is_sorted();
-    let (Some(0), Some(end), true) = (cu_seqlens.first(), cu_seqlens.last(), rises) else {
-        bail!("segment-pool: the boundaries {cu_seqlens:?} do not rise from 0");
-    };
-    if *end as usize != n {
-        bail!("segment-pool: the segments end at {end}, x has {n} rows");
-    }
+    segments::check("segment-pool", &cu_seqlens, n)?;
     let batch = cu_seqlens.len() - 1;
     with_real!(x, T => {
         let mut y = buffer::<T>(batch * d);
