@@ -14,6 +14,9 @@ mod concat;
 mod cross_entropy;
 mod ctc;
 mod dropout;
+mod edge_attention;
+mod edge_sum;
+mod edges;
 mod embedding;
 mod gemm;
 mod grads;
@@ -30,6 +33,7 @@ mod simd;
 mod spans;
 mod storage;
 mod tape;
+mod view;
 mod windows;
 
 pub use activate::{activate, swiglu};
@@ -45,6 +49,12 @@ pub use cross_entropy::{
 };
 pub use ctc::{Ctc, LabelSequences, ctc_loss, ctc_losses, ctc_min_frames};
 pub use dropout::dropout;
+pub use edge_attention::{
+    EdgeAttention, EdgeBias, GatAttention, edge_attention, edge_attention_packed,
+    edge_attention_weights, gat_attention,
+};
+pub use edge_sum::edge_sum;
+pub use edges::Edges;
 pub use embedding::embedding;
 pub use grads::FlatGrads;
 pub use linear::{linear, linear_concat};

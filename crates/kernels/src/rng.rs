@@ -55,18 +55,27 @@ impl Key {
     }
 
     /// The words at `64 · index .. 64 · (index + 1)`, the same as one by one.
-    ///
-    /// Sixteen blocks go through the rounds side by side, so that inside a vector
-    /// kernel the compiler makes vectors of them.
     #[inline(always)]
     pub(crate) fn words64(self, index: u64) -> [u32; 64] {
-        const BLOCKS: usize = 16;
-        let first = index * BLOCKS as u64;
-        let [mut a, mut b, mut c, mut d] = [[0u32; BLOCKS]; 4];
+        let first = index * 16;
+        let [a, b, c, d] = self.sixteen_blocks(std::array::from_fn(|i| first + i as u64));
+        let mut words = [0; 64];
+        for (i, words) in words.chunks_exact_mut(4).enumerate() {
+            words.copy_from_slice(&[a[i], b[i], c[i], d[i]]);
+        }
+        words
+    }
+
+    /// The first words at sixteen indices, then the second words, and so on.
+    ///
+    /// The blocks go through the rounds side by side, so that inside a vector kernel
+    /// the compiler makes vectors of them.
+    #[inline(always)]
+    pub(crate) fn sixteen_blocks(self, blocks: [u64; 16]) -> [[u32; 16]; 4] {
+        let [mut a, mut b, mut c, mut d] = [[0u32; 16]; 4];
         let [_, _, c0, d0] = self.counter(0);
         let mut key = self.philox_key();
-        for (i, (a, b)) in a.iter_mut().zip(&mut b).enumerate() {
-            let block = first + i as u64;
+        for (block, (a, b)) in blocks.into_iter().zip(a.iter_mut().zip(&mut b)) {
             (*a, *b) = (block as u32, (block >> 32) as u32);
         }
         (c, d) = (c.map(|_| c0), d.map(|_| d0));
@@ -74,15 +83,11 @@ impl Key {
             if round > 0 {
                 key = next_key(key);
             }
-            for i in 0..BLOCKS {
+            for i in 0..16 {
                 [a[i], b[i], c[i], d[i]] = philox_round([a[i], b[i], c[i], d[i]], key);
             }
         }
-        let mut words = [0; 64];
-        for (i, words) in words.chunks_exact_mut(4).enumerate() {
-            words.copy_from_slice(&[a[i], b[i], c[i], d[i]]);
-        }
-        words
+        [a, b, c, d]
     }
 
     /// The word at index `element`.

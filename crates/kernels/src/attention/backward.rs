@@ -5,8 +5,6 @@
 //! `dk = scale · dsᵀ q` (Dao et al. 2022, appendix B
 //! <https://arxiv.org/abs/2205.14135>).
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use super::arena::{Arena, with_arena};
@@ -15,7 +13,7 @@ use super::call::{Block, Call, Task};
 use super::pack::{RowProducts, Unpack};
 use super::product::{Product, Start};
 use super::softmax::SoftmaxBackward;
-use super::view::{Panel, Rows, SharedRows};
+use crate::view::{Columns, Rows, SharedRows};
 use super::window::{BLOCK, TILE, Window};
 use crate::Real;
 
@@ -37,26 +35,6 @@ pub(super) struct Gradients<'a, T> {
     pub(super) v: Columns<'a, T>,
     /// `[n_segments · n_heads, n_buckets]`, if it is wanted.
     pub(super) bias: Option<SharedRows<'a, T>>,
-}
-
-/// The columns of a matrix from `first` on.
-#[derive(Clone, Copy)]
-pub(super) struct Columns<'a, T> {
-    pub(super) rows: SharedRows<'a, T>,
-    pub(super) first: usize,
-}
-
-impl<'a, T> Columns<'a, T> {
-    /// Head `head` of some rows.
-    ///
-    /// # Safety
-    ///
-    /// As [`SharedRows::panel`].
-    unsafe fn head(&self, rows: &Range<usize>, head: usize, head_dim: usize) -> Panel<'a, T> {
-        let first = self.first + head * head_dim;
-        // SAFETY: the caller's promise.
-        unsafe { self.rows.panel(rows.clone(), first..first + head_dim) }
-    }
 }
 
 /// Computes all gradients. Tasks of the same segment and key head add to the same

@@ -2,13 +2,15 @@
 
 use std::ops::Range;
 
+use candle_core::{Result, bail};
+
 use super::bias::Table;
 use super::dropout::Dropout;
 use super::pack::Pack;
 use super::product::{Product, Start};
 use super::rotary::{Tables, Turn};
 use super::transpose::Transpose;
-use super::view::Rows;
+use crate::view::Rows;
 use super::window::{BLOCK, Ends, STRIP, TILE, Window};
 use crate::{Real, Spans};
 
@@ -18,25 +20,39 @@ const BLOCKS: usize = 4;
 
 /// How channels split into heads.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Heads {
-    pub(super) n_heads: usize,
-    pub(super) n_kv_heads: usize,
-    pub(super) head_dim: usize,
+pub(crate) struct Heads {
+    pub(crate) n_heads: usize,
+    pub(crate) n_kv_heads: usize,
+    pub(crate) head_dim: usize,
 }
 
 impl Heads {
+    /// Checks that heads divide.
+    pub(crate) fn new(n_heads: usize, n_kv_heads: usize, head_dim: usize) -> Result<Self> {
+        if n_heads == 0 || head_dim == 0 || n_kv_heads == 0 || !n_heads.is_multiple_of(n_kv_heads) {
+            bail!(
+                "attention: n_heads = {n_heads}, n_kv_heads = {n_kv_heads}, head_dim = {head_dim}"
+            );
+        }
+        Ok(Self {
+            n_heads,
+            n_kv_heads,
+            head_dim,
+        })
+    }
+
     /// Query heads that read one key head.
-    pub(super) fn group(&self) -> usize {
+    pub(crate) fn group(&self) -> usize {
         self.n_heads / self.n_kv_heads
     }
 
     /// Columns of queries and of results.
-    pub(super) fn q_width(&self) -> usize {
+    pub(crate) fn q_width(&self) -> usize {
         self.n_heads * self.head_dim
     }
 
     /// Columns of keys, and of values.
-    pub(super) fn kv_width(&self) -> usize {
+    pub(crate) fn kv_width(&self) -> usize {
         self.n_kv_heads * self.head_dim
     }
 

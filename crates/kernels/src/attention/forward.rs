@@ -10,7 +10,7 @@ use super::dropout::Drop;
 use super::pack::scale;
 use super::product::{Product, Start};
 use super::softmax::{OnlineSoftmax, Running};
-use super::view::{Panel, SharedRows};
+use crate::view::{Panel, SharedRows};
 use super::window::{BLOCK, TILE, Window};
 use crate::Real;
 use crate::simd::{Kernel, Lanes};
@@ -155,7 +155,7 @@ fn finish<T: Real>(
 }
 
 /// `ln x`, no more exact than the type.
-fn ln<T: Real>(x: T) -> T {
+pub(crate) fn ln<T: Real>(x: T) -> T {
     match T::DTYPE {
         DType::F32 => T::from_f64(f64::from((x.to_f64() as f32).ln())),
         _ => T::from_f64(x.to_f64().ln()),

@@ -10,7 +10,7 @@
 //! - `product`, `softmax`, `bias`, `dropout`, `rotary`, `pack`, `transpose`:
 //!   steps on one tile;
 //! - `call`, `forward`, `backward`: the order of steps, and who does them;
-//! - `view`, `arena`: memory.
+//! - `arena`: memory.
 
 mod arena;
 mod backward;
@@ -26,7 +26,6 @@ mod softmax;
 #[cfg(test)]
 mod tests;
 mod transpose;
-mod view;
 mod weights;
 mod window;
 
@@ -35,6 +34,10 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor};
 
 pub use bias::RelativeBias;
+pub(crate) use call::Heads;
+pub(crate) use forward::ln;
+pub(crate) use node::Operands;
+pub(crate) use rotary::{Direction, Turn};
 pub use rotary::Rotary;
 pub use weights::attention_weights;
 

@@ -3,17 +3,17 @@
 use candle_core::{Result, Tensor, bail};
 
 use super::Attention;
-use super::backward::{Columns, Gradients, Known, backward};
+use super::backward::{Gradients, Known, backward};
 use super::call::{Call, Heads};
 use super::dropout::Dropout;
 use super::forward::{Results, forward as run_forward};
-use super::view::{Rows, SharedRows, Strided};
+use crate::view::{Columns, Rows, SharedRows, Strided};
 use crate::Real;
 use crate::storage::{buffer, same_dtype, tensor, values, with_real};
 use crate::tape::{Backward, Node, record};
 
 /// The tensors that attention reads.
-pub(super) enum Operands<'a> {
+pub(crate) enum Operands<'a> {
     Separate {
         q: &'a Tensor,
         k: &'a Tensor,
@@ -25,7 +25,7 @@ pub(super) enum Operands<'a> {
 }
 
 impl<'a> Operands<'a> {
-    fn tensors(&self) -> Vec<&'a Tensor> {
+    pub(crate) fn tensors(&self) -> Vec<&'a Tensor> {
         match *self {
             Self::Separate { q, k, v } => vec![q, k, v],
             Self::Packed { qkv } => vec![qkv],
@@ -33,7 +33,7 @@ impl<'a> Operands<'a> {
     }
 
     /// Borrows the memory of all operands.
-    fn borrow<T: Real>(&self, heads: &Heads) -> Result<Borrowed<'a, T>> {
+    pub(crate) fn borrow<T: Real>(&self, heads: &Heads) -> Result<Borrowed<'a, T>> {
         let (q_width, kv_width) = (heads.q_width(), heads.kv_width());
         Ok(match *self {
             Self::Separate { q, k, v } => Borrowed::Separate([
@@ -50,14 +50,14 @@ impl<'a> Operands<'a> {
 }
 
 /// The memory of the operands.
-enum Borrowed<'a, T> {
+pub(crate) enum Borrowed<'a, T> {
     Separate([Strided<'a, T>; 3]),
     Packed(Strided<'a, T>),
 }
 
 impl<T: Real> Borrowed<'_, T> {
     /// Number of rows of `q`, `k` and `v`.
-    fn n(&self) -> [usize; 3] {
+    pub(crate) fn n(&self) -> [usize; 3] {
         match self {
             Self::Separate(all) => all.each_ref().map(Strided::n),
             Self::Packed(qkv) => [qkv.n(); 3],
@@ -65,7 +65,7 @@ impl<T: Real> Borrowed<'_, T> {
     }
 
     /// Rows of `q`, `k` and `v`.
-    fn rows(&self, heads: &Heads) -> [Rows<'_, T>; 3] {
+    pub(crate) fn rows(&self, heads: &Heads) -> [Rows<'_, T>; 3] {
         match self {
             Self::Separate(all) => all.each_ref().map(|x| x.rows(0)),
             Self::Packed(qkv) => {
@@ -85,16 +85,7 @@ impl Attention {
             head_dim,
             ..
         } = self;
-        if n_heads == 0 || head_dim == 0 || n_kv_heads == 0 || !n_heads.is_multiple_of(n_kv_heads) {
-            bail!(
-                "attention: n_heads = {n_heads}, n_kv_heads = {n_kv_heads}, head_dim = {head_dim}"
-            );
-        }
-        Ok(Heads {
-            n_heads,
-            n_kv_heads,
-            head_dim,
-        })
+        Heads::new(n_heads, n_kv_heads, head_dim)
     }
 
     /// The factor of the scores.

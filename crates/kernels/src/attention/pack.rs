@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::rotary::{Direction, Turn};
-use super::view::{Panel, Rows};
+use crate::view::{Panel, Rows};
 use super::window::STRIP;
 use crate::Real;
 use crate::simd::{Kernel, Lanes};

@@ -35,7 +35,7 @@ pub struct Rotary {
 }
 
 /// The tables of a [`Rotary`], borrowed.
-pub(super) struct Tables<'a, T> {
+pub(crate) struct Tables<'a, T> {
     cos: Values<'a, T>,
     sin: Values<'a, T>,
     rotary: &'a Rotary,
@@ -44,7 +44,7 @@ pub(super) struct Tables<'a, T> {
 
 impl Rotary {
     /// Checks the tables and positions, and borrows them.
-    pub(super) fn tables<T: Real>(
+    pub(crate) fn tables<T: Real>(
         &self,
         head_dim: usize,
         n_queries: usize,
@@ -85,12 +85,12 @@ impl Rotary {
 
 impl<T: Real> Tables<'_, T> {
     /// How query rows turn.
-    pub(super) fn queries(&self) -> Turn<'_, T> {
+    pub(crate) fn queries(&self) -> Turn<'_, T> {
         self.turn(&self.rotary.query_positions)
     }
 
     /// How key rows turn.
-    pub(super) fn keys(&self) -> Turn<'_, T> {
+    pub(crate) fn keys(&self) -> Turn<'_, T> {
         self.turn(&self.rotary.key_positions)
     }
 
@@ -106,7 +106,7 @@ impl<T: Real> Tables<'_, T> {
 
 /// The angles of some rows.
 #[derive(Clone, Copy)]
-pub(super) struct Turn<'a, T> {
+pub(crate) struct Turn<'a, T> {
     cos: &'a [T],
     sin: &'a [T],
     half: usize,
@@ -115,7 +115,7 @@ pub(super) struct Turn<'a, T> {
 
 /// Which way to turn.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
+pub(crate) enum Direction {
     /// By the angle, as values do.
     Forward,
     /// By the negative angle, as gradients do.
@@ -125,7 +125,7 @@ pub(super) enum Direction {
 impl<T: Real> Turn<'_, T> {
     /// `y = factor · turned(x)` for row `row`.
     #[inline(always)]
-    pub(super) fn apply<L: Lanes<Elem = T>>(
+    pub(crate) fn apply<L: Lanes<Elem = T>>(
         &self,
         lanes: L,
         row: usize,

@@ -8,7 +8,7 @@ use candle_core::{Result, Storage, StorageRef, Tensor, bail};
 use crate::Real;
 
 /// A tensor whose rows are contiguous and lie at any stride, borrowed.
-pub(super) struct Strided<'a, T> {
+pub(crate) struct Strided<'a, T> {
     storage: StorageRef<'a>,
     start: usize,
     n: usize,
@@ -19,7 +19,7 @@ pub(super) struct Strided<'a, T> {
 
 /// Rows of a matrix in a slice.
 #[derive(Clone, Copy)]
-pub(super) struct Rows<'a, T> {
+pub(crate) struct Rows<'a, T> {
     data: &'a [T],
     stride: usize,
 }
@@ -31,7 +31,7 @@ impl<'a, T: Real> Strided<'a, T> {
     ///
     /// Fails if `x` is not on the CPU, not of type `T`, of another shape, or its
     /// rows are not contiguous.
-    pub(super) fn new(x: &'a Tensor, name: &str, heads: usize, width: usize) -> Result<Self> {
+    pub(crate) fn new(x: &'a Tensor, name: &str, heads: usize, width: usize) -> Result<Self> {
         let n = match x.dims() {
             &[n, all] if all == width => n,
             &[n, h, d] if h == heads && h * d == width => n,
@@ -75,12 +75,12 @@ impl<'a, T: Real> Strided<'a, T> {
     }
 
     /// Number of rows.
-    pub(super) fn n(&self) -> usize {
+    pub(crate) fn n(&self) -> usize {
         self.n
     }
 
     /// The rows from column `column` on.
-    pub(super) fn rows(&self, column: usize) -> Rows<'_, T> {
+    pub(crate) fn rows(&self, column: usize) -> Rows<'_, T> {
         let Storage::Cpu(storage) = &*self.storage else {
             unreachable!("`new` accepts CPU storage only")
         };
@@ -98,7 +98,7 @@ impl<'a, T: Real> Strided<'a, T> {
 
 impl<'a, T> Rows<'a, T> {
     /// Rows that follow one another.
-    pub(super) fn contiguous(data: &'a [T], width: usize) -> Self {
+    pub(crate) fn contiguous(data: &'a [T], width: usize) -> Self {
         Self {
             data,
             stride: width,
@@ -107,14 +107,14 @@ impl<'a, T> Rows<'a, T> {
 
     /// Columns `column .. column + width` of row `i`.
     #[inline(always)]
-    pub(super) fn row(&self, i: usize, column: usize, width: usize) -> &'a [T] {
+    pub(crate) fn row(&self, i: usize, column: usize, width: usize) -> &'a [T] {
         &self.data[i * self.stride + column..][..width]
     }
 }
 
 /// A matrix that several tasks write, each its own part.
 #[derive(Clone, Copy)]
-pub(super) struct SharedRows<'a, T> {
+pub(crate) struct SharedRows<'a, T> {
     data: *mut T,
     len: usize,
     stride: usize,
@@ -129,7 +129,7 @@ unsafe impl<T: Send> Sync for SharedRows<'_, T> {}
 
 impl<'a, T> SharedRows<'a, T> {
     /// All of `data`, in rows that are `stride` wide.
-    pub(super) fn new(data: &'a mut [T], stride: usize) -> Self {
+    pub(crate) fn new(data: &'a mut [T], stride: usize) -> Self {
         Self {
             data: data.as_mut_ptr(),
             len: data.len(),
@@ -143,7 +143,7 @@ impl<'a, T> SharedRows<'a, T> {
     /// # Safety
     ///
     /// While the panel lives, nobody else may hold one that overlaps it.
-    pub(super) unsafe fn panel(&self, rows: Range<usize>, columns: Range<usize>) -> Panel<'a, T> {
+    pub(crate) unsafe fn panel(&self, rows: Range<usize>, columns: Range<usize>) -> Panel<'a, T> {
         assert!(columns.end <= self.stride && rows.end * self.stride <= self.len);
         let first = (rows.start * self.stride + columns.start).min(self.len);
         Panel {
@@ -158,7 +158,7 @@ impl<'a, T> SharedRows<'a, T> {
 }
 
 /// The part of a matrix that one task writes.
-pub(super) struct Panel<'a, T> {
+pub(crate) struct Panel<'a, T> {
     data: *mut T,
     n: usize,
     width: usize,
@@ -169,11 +169,36 @@ pub(super) struct Panel<'a, T> {
 impl<T> Panel<'_, T> {
     /// Row `i` of the part.
     #[inline(always)]
-    pub(super) fn row(&mut self, i: usize) -> &mut [T] {
+    pub(crate) fn row(&mut self, i: usize) -> &mut [T] {
         assert!(i < self.n);
         // SAFETY: `SharedRows::panel` checked that rows below `n` lie inside the
         // matrix, and this is the only panel that holds them.
         unsafe { std::slice::from_raw_parts_mut(self.data.add(i * self.stride), self.width) }
+    }
+}
+
+/// The columns of a matrix from `first` on.
+#[derive(Clone, Copy)]
+pub(crate) struct Columns<'a, T> {
+    pub(crate) rows: SharedRows<'a, T>,
+    pub(crate) first: usize,
+}
+
+impl<'a, T> Columns<'a, T> {
+    /// Head `head` of some rows.
+    ///
+    /// # Safety
+    ///
+    /// As [`SharedRows::panel`].
+    pub(crate) unsafe fn head(
+        &self,
+        rows: &Range<usize>,
+        head: usize,
+        head_dim: usize,
+    ) -> Panel<'a, T> {
+        let first = self.first + head * head_dim;
+        // SAFETY: the caller's promise.
+        unsafe { self.rows.panel(rows.clone(), first..first + head_dim) }
     }
 }
 

@@ -1,0 +1,190 @@
+//! The backward pass: once by destination, once by source.
+//!
+//! With weights `p = e^(s − lse)` and results `y = Σ p (v + e)`: `dv = Σ p dy`,
+//! `dp = dy (v + e)`, `ds = p ⊙ (dp − Σ dy·y)`; what `ds` means for either end is the
+//! score's affair. Weights are computed again in each pass, so that nothing is kept
+//! an edge, and every gradient is a sum in the order of the edges.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::call::{Call, Known, Scratch};
+use super::pairs::{Numbers, blocks};
+use super::score::Score;
+use crate::Real;
+use crate::parallel::rows_mut;
+use crate::simd::{Kernel, Lanes, sum_of_products};
+use crate::view::{Columns, Panel, SharedRows};
+
+/// Gradients, zero at first.
+pub(super) struct Gradients<'a, T> {
+    /// Of what destinations and sources give to the scores.
+    pub(super) destination: Columns<'a, T>,
+    pub(super) source: Columns<'a, T>,
+    /// Of the values.
+    pub(super) values: Columns<'a, T>,
+    /// `[n_edges, n_kv_heads · head_dim]`, if it is wanted.
+    pub(super) features: Option<SharedRows<'a, T>>,
+    /// `[n_pieces, n_buckets · n_heads]`, if it is wanted.
+    pub(super) bias: Option<SharedRows<'a, T>>,
+}
+
+/// `Σ dy·y` of each row and head: `[n, n_heads]`.
+pub(super) fn deltas<T: Real>(y: &[T], dy: &[T], head_dim: usize) -> Vec<T> {
+    let mut delta = vec![T::zero(); y.len() / head_dim];
+    rows_mut(&mut delta, 1, |first, delta| {
+        let of_piece = first * head_dim..(first + delta.len()) * head_dim;
+        T::dispatch(Deltas {
+            y: &y[of_piece.clone()],
+            dy: &dy[of_piece],
+            head_dim,
+            delta,
+        });
+    });
+    delta
+}
+
+struct Deltas<'a, T> {
+    y: &'a [T],
+    dy: &'a [T],
+    head_dim: usize,
+    delta: &'a mut [T],
+}
+
+impl<T: Real> Kernel<T> for Deltas<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self, lanes: L) {
+        let heads = self.y.chunks_exact(self.head_dim);
+        let heads = heads.zip(self.dy.chunks_exact(self.head_dim));
+        for ((y, dy), delta) in heads.zip(self.delta) {
+            *delta = sum_of_products(lanes, y, dy);
+        }
+    }
+}
+
+/// Computes all gradients.
+pub(super) fn backward<T: Real, S: Score<T>>(
+    call: &Call<'_, T, S>,
+    known: &Known<'_, T>,
+    gradients: &Gradients<'_, T>,
+) {
+    let [of_destination, of_source] = call.score.widths();
+    let kv_width = call.heads.kv_width();
+    let incoming = call.edges.incoming();
+    let pieces = incoming.pieces.par_iter().enumerate();
+    pieces.for_each(|(piece, rows)| {
+        let edges = incoming.places(rows.start).start..incoming.places(rows.end - 1).end;
+        // SAFETY: pieces share no row, and no edge.
+        let destination = unsafe { gradients.destination.head(rows, 0, of_destination) };
+        let features = gradients.features.map(|features| {
+            // SAFETY: as above.
+            unsafe { features.panel(edges, 0..kv_width) }
+        });
+        let bias = gradients.bias.zip(call.bias.as_ref());
+        let bias = bias.map(|(bias, table)| {
+            // SAFETY: each piece has a row of its own.
+            unsafe { bias.panel(piece..piece + 1, 0..table.len()) }
+        });
+        T::dispatch(Destinations {
+            call,
+            known,
+            rows: rows.clone(),
+            destination,
+            features,
+            bias,
+        });
+    });
+    call.edges.outgoing().pieces.par_iter().for_each(|rows| {
+        // SAFETY: pieces share no row.
+        let source = unsafe { gradients.source.head(rows, 0, of_source) };
+        // SAFETY: as above.
+        let values = unsafe { gradients.values.head(rows, 0, kv_width) };
+        T::dispatch(Sources {
+            call,
+            known,
+            rows: rows.clone(),
+            source,
+            values,
+        });
+    });
+}
+
+/// What the edges into some rows add up to.
+struct Destinations<'a, 'b, T, S> {
+    call: &'a Call<'b, T, S>,
+    known: &'a Known<'b, T>,
+    rows: Range<usize>,
+    destination: Panel<'a, T>,
+    features: Option<Panel<'a, T>>,
+    bias: Option<Panel<'a, T>>,
+}
+
+impl<T: Real, S: Score<T>> Kernel<T> for Destinations<'_, '_, T, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(mut self, lanes: L) {
+        let (call, known) = (self.call, self.known);
+        let h = call.heads.n_heads;
+        let side = call.edges.incoming();
+        let mut numbers = Numbers::new();
+        let mut scratch = Scratch::new(h);
+        let first = self.rows.start;
+        let first_edge = side.places(first).start;
+        for row in self.rows {
+            let into = self.destination.row(row - first);
+            for block in blocks(side.places(row)) {
+                let place = block.start - first_edge;
+                let pairs = numbers.incoming(side, row, block);
+                let (weights, grads) = call.weights_again(lanes, &pairs, known, &mut scratch);
+                call.score.to_destination(lanes, &pairs, grads, into);
+                if let Some(features) = &mut self.features {
+                    let edges = grads.chunks_exact(h).zip(weights.chunks_exact(h));
+                    for (at, (grads, weights)) in edges.enumerate() {
+                        let into = features.row(place + at);
+                        call.score.to_features(lanes, row, grads, into);
+                        call.to_value(lanes, row, known, weights, into);
+                    }
+                }
+                if let (Some(bias), Some(table)) = (&mut self.bias, &call.bias) {
+                    table.sum_into(lanes, &pairs, grads, bias.row(0));
+                }
+            }
+        }
+    }
+}
+
+/// What the edges out of some rows add up to.
+struct Sources<'a, 'b, T, S> {
+    call: &'a Call<'b, T, S>,
+    known: &'a Known<'b, T>,
+    rows: Range<usize>,
+    source: Panel<'a, T>,
+    values: Panel<'a, T>,
+}
+
+impl<T: Real, S: Score<T>> Kernel<T> for Sources<'_, '_, T, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(mut self, lanes: L) {
+        let (call, known) = (self.call, self.known);
+        let side = call.edges.outgoing();
+        let mut numbers = Numbers::new();
+        let mut scratch = Scratch::new(call.heads.n_heads);
+        let first = self.rows.start;
+        for row in self.rows {
+            for block in blocks(side.places(row)) {
+                let pairs = numbers.outgoing(side, row, block);
+                let (weights, grads) = call.weights_again(lanes, &pairs, known, &mut scratch);
+                let into = self.source.row(row - first);
+                call.score.to_source(lanes, &pairs, grads, into);
+                let into = self.values.row(row - first);
+                call.to_values(lanes, &pairs, known, weights, into);
+            }
+        }
+    }
+}

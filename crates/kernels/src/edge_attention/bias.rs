@@ -1,0 +1,135 @@
+//! A learnt or constant number for each head and kind of edge, added to the scores.
+
+use std::sync::Arc;
+
+use candle_core::{Result, Tensor, bail};
+
+use super::pairs::Pairs;
+use crate::Real;
+use crate::simd::{Lanes, map2};
+use crate::storage::values;
+
+/// Adds `table[head, buckets[e]]` to the score of edge `e`.
+///
+/// Buckets are types of edges, lengths of shortest paths, offsets on a grid: whatever
+/// the caller sorts edges by. The gradient reaches the table. `-inf` in it forbids.
+///
+/// # Shapes
+///
+/// - `table`: `[n_heads, n_buckets]`, contiguous
+/// - `buckets`: one an edge, below `n_buckets`
+#[derive(Debug, Clone)]
+pub struct EdgeBias {
+    /// What is added.
+    pub table: Tensor,
+    /// Which column each edge reads.
+    pub buckets: Arc<[u32]>,
+}
+
+/// An [`EdgeBias`], a row for each bucket.
+pub(super) struct Table<'a, T> {
+    /// `[n_buckets, n_heads]`
+    rows: Vec<T>,
+    n_heads: usize,
+    buckets: &'a [u32],
+}
+
+impl EdgeBias {
+    /// Checks table and buckets, and turns the table. `table` stands in for the one in
+    /// `self`.
+    pub(super) fn borrow<'a, T: Real>(
+        &'a self,
+        table: &Tensor,
+        n_heads: usize,
+        n_edges: usize,
+    ) -> Result<Table<'a, T>> {
+        let (heads, n_buckets) = table.dims2()?;
+        if heads != n_heads {
+            bail!(
+                "edge-attention: bias table of shape {:?} for {n_heads} heads",
+                table.shape()
+            );
+        }
+        let buckets = &*self.buckets;
+        if buckets.len() != n_edges {
+            bail!(
+                "edge-attention: {} buckets of the bias for {n_edges} edges",
+                buckets.len()
+            );
+        }
+        if let Some(edge) = buckets.iter().position(|&b| b as usize >= n_buckets) {
+            bail!(
+                "edge-attention: edge {edge} reads bucket {} of {n_buckets}",
+                buckets[edge]
+            );
+        }
+        let values = values::<T>(table)?;
+        let by_bucket = |bucket| (0..n_heads).map(move |head| (head, bucket));
+        let rows = (0..n_buckets).flat_map(by_bucket);
+        Ok(Table {
+            rows: rows
+                .map(|(head, bucket)| values[head * n_buckets + bucket])
+                .collect(),
+            n_heads,
+            buckets,
+        })
+    }
+}
+
+impl<T: Real> Table<'_, T> {
+    /// Elements of the table.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// `scores += table`
+    #[inline(always)]
+    pub(super) fn add_to<L: Lanes<Elem = T>>(
+        &self,
+        lanes: L,
+        pairs: &Pairs<'_>,
+        scores: &mut [T],
+    ) {
+        let n = self.n_heads;
+        for (&edge, scores) in pairs.edges.iter().zip(scores.chunks_exact_mut(n)) {
+            let row = self.buckets[edge as usize] as usize * n;
+            map2(lanes, scores, &self.rows[row..row + n], |score, bias| {
+                lanes.add(score, bias)
+            });
+        }
+    }
+
+    /// Adds gradients of scores to `sums`, `[n_buckets, n_heads]`.
+    #[inline(always)]
+    pub(super) fn sum_into<L: Lanes<Elem = T>>(
+        &self,
+        lanes: L,
+        pairs: &Pairs<'_>,
+        grads: &[T],
+        sums: &mut [T],
+    ) {
+        let n = self.n_heads;
+        for (&edge, grads) in pairs.edges.iter().zip(grads.chunks_exact(n)) {
+            let row = self.buckets[edge as usize] as usize * n;
+            map2(lanes, &mut sums[row..row + n], grads, |sum, grad| {
+                lanes.add(sum, grad)
+            });
+        }
+    }
+}
+
+/// Adds up the sums of all pieces, in order: `[n_heads, n_buckets]` from
+/// `[n_pieces, n_buckets, n_heads]`.
+pub(super) fn add_up<T: Real>(pieces: &[T], n_heads: usize, into: &mut [T], accumulate: bool) {
+    if !accumulate {
+        into.fill(T::zero());
+    }
+    let n_buckets = into.len() / n_heads;
+    for sums in pieces.chunks_exact(into.len().max(1)) {
+        for (bucket, sums) in sums.chunks_exact(n_heads).enumerate() {
+            for (head, &sum) in sums.iter().enumerate() {
+                into[head * n_buckets + bucket] += sum;
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! One call of attention along edges: checked operands, and steps on a few edges.
+
+use super::bias::Table;
+use super::dropout::Dropout;
+use super::heads::{Narrow, dots, gather, spread};
+use super::pairs::{BLOCK, Pairs};
+use super::score::Score;
+use super::softmax::{backward, exp};
+use crate::attention::Heads;
+use crate::simd::{Lanes, map2};
+use crate::view::Rows;
+use crate::{Edges, Real};
+
+/// Operands of attention along edges.
+pub(super) struct Call<'a, T, S> {
+    pub(super) heads: Heads,
+    pub(super) edges: &'a Edges,
+    pub(super) score: S,
+    pub(super) v: Rows<'a, T>,
+    /// Added to the values, edge by edge.
+    pub(super) features: Option<Rows<'a, T>>,
+    pub(super) bias: Option<Table<'a, T>>,
+    pub(super) dropout: Option<Dropout>,
+}
+
+/// What the backward pass starts from.
+pub(super) struct Known<'a, T> {
+    /// Gradient with respect to the results: `[n_destinations, n_heads · head_dim]`.
+    pub(super) dy: Rows<'a, T>,
+    /// Logarithm of the sum of `e^score`, and `Σ dy·y`: `[n_destinations, n_heads]`.
+    pub(super) log_sum: Rows<'a, T>,
+    pub(super) delta: Rows<'a, T>,
+}
+
+impl<'a, T> Known<'a, T> {
+    pub(super) fn new(heads: &Heads, dy: &'a [T], log_sum: &'a [T], delta: &'a [T]) -> Self {
+        Self {
+            dy: Rows::contiguous(dy, heads.q_width()),
+            log_sum: Rows::contiguous(log_sum, heads.n_heads),
+            delta: Rows::contiguous(delta, heads.n_heads),
+        }
+    }
+}
+
+/// Numbers for each edge of a block and each head.
+pub(super) struct Scratch<T> {
+    /// Scores, then weights.
+    pub(super) scores: Vec<T>,
+    /// Gradients of weights, then of scores.
+    pub(super) grads: Vec<T>,
+    keep: Vec<T>,
+}
+
+impl<T: Real> Scratch<T> {
+    pub(super) fn new(n_heads: usize) -> Self {
+        let numbers = || vec![T::zero(); BLOCK * n_heads];
+        Self {
+            scores: numbers(),
+            grads: numbers(),
+            keep: numbers(),
+        }
+    }
+}
+
+impl<T: Real, S: Score<T>> Call<'_, T, S> {
+    /// What an edge from row `source` brings.
+    #[inline(always)]
+    fn value(&self, source: usize, edge: usize) -> Narrow<'_, T> {
+        let width = self.heads.kv_width();
+        Narrow {
+            row: self.v.row(source, 0, width),
+            extra: self.features.map(|features| features.row(edge, 0, width)),
+        }
+    }
+
+    /// Scores with their bias.
+    #[inline(always)]
+    pub(super) fn scores<L: Lanes<Elem = T>>(&self, lanes: L, pairs: &Pairs<'_>, to: &mut [T]) {
+        self.score.fill(lanes, pairs, to);
+        if let Some(table) = &self.bias {
+            table.add_to(lanes, pairs, to);
+        }
+    }
+
+    /// Drops some of the weights in `scratch.scores`.
+    #[inline(always)]
+    pub(super) fn drop<L: Lanes<Elem = T>>(
+        &self,
+        lanes: L,
+        pairs: &Pairs<'_>,
+        scratch: &mut Scratch<T>,
+    ) {
+        if let Some(dropout) = &self.dropout {
+            let n = pairs.len() * self.heads.n_heads;
+            let keep = &mut scratch.keep[..n];
+            dropout.fill(pairs.edges, keep);
+            map2(lanes, &mut scratch.scores[..n], keep, |weight, keep| {
+                lanes.mul(weight, keep)
+            });
+        }
+    }
+
+    /// `y += Σ weights · values`
+    #[inline(always)]
+    pub(super) fn add_values<L: Lanes<Elem = T>>(
+        &self,
+        lanes: L,
+        pairs: &Pairs<'_>,
+        weights: &[T],
+        y: &mut [T],
+    ) {
+        let rows = weights.chunks_exact(self.heads.n_heads);
+        for ((_, j, edge), weights) in pairs.iter().zip(rows) {
+            let value = self.value(j, edge);
+            spread(lanes, &self.heads, T::one(), weights, value, y);
+        }
+    }
+
+    /// Computes weights again, after dropout, and the gradients of scores.
+    #[inline(always)]
+    pub(super) fn weights_again<'b, L: Lanes<Elem = T>>(
+        &self,
+        lanes: L,
+        pairs: &Pairs<'_>,
+        known: &Known<'_, T>,
+        scratch: &'b mut Scratch<T>,
+    ) -> (&'b [T], &'b [T]) {
+        let h = self.heads.n_heads;
+        let n = pairs.len() * h;
+        let weights = &mut scratch.scores[..n];
+        let grads = &mut scratch.grads[..n];
+        self.scores(lanes, pairs, weights);
+        let rows = weights.chunks_exact_mut(h).zip(grads.chunks_exact_mut(h));
+        for ((i, j, edge), (scores, grads)) in pairs.iter().zip(rows) {
+            map2(lanes, scores, known.log_sum.row(i, 0, h), |score, sum| {
+                lanes.sub(score, sum)
+            });
+            let dy = known.dy.row(i, 0, self.heads.q_width());
+            let value = self.value(j, edge);
+            dots(lanes, &self.heads, T::one(), dy, value, grads);
+        }
+        exp(lanes, weights);
+        let keep = match &self.dropout {
+            None => None,
+            Some(dropout) => {
+                dropout.fill(pairs.edges, &mut scratch.keep[..n]);
+                Some(&scratch.keep[..n])
+            }
+        };
+        let rows = weights.chunks_exact_mut(h).zip(grads.chunks_exact_mut(h));
+        for (at, ((i, ..), (weights, grads))) in pairs.iter().zip(rows).enumerate() {
+            let keep = keep.map(|keep| &keep[at * h..(at + 1) * h]);
+            backward(lanes, weights, grads, keep, known.delta.row(i, 0, h));
+        }
+        (weights, grads)
+    }
+
+    /// `into += Σ weights · dy`: the gradient of the values of the source that the
+    /// edges share.
+    #[inline(always)]
+    pub(super) fn to_values<L: Lanes<Elem = T>>(
+        &self,
+        lanes: L,
+        pairs: &Pairs<'_>,
+        known: &Known<'_, T>,
+        weights: &[T],
+        into: &mut [T],
+    ) {
+        let rows = weights.chunks_exact(self.heads.n_heads);
+        for ((i, ..), weights) in pairs.iter().zip(rows) {
+            self.to_value(lanes, i, known, weights, into);
+        }
+    }
+
+    /// `into += weights · dy` for one edge into row `destination`.
+    #[inline(always)]
+    pub(super) fn to_value<L: Lanes<Elem = T>>(
+        &self,
+        lanes: L,
+        destination: usize,
+        known: &Known<'_, T>,
+        weights: &[T],
+        into: &mut [T],
+    ) {
+        let dy = known.dy.row(destination, 0, self.heads.q_width());
+        gather(lanes, &self.heads, T::one(), weights, dy, into);
+    }
+}

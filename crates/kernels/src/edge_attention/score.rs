@@ -1,0 +1,215 @@
+//! How much a destination cares for a source: two ways to tell.
+
+use super::heads::{Narrow, dots, gather, spread};
+use super::pairs::Pairs;
+use crate::Real;
+use crate::attention::Heads;
+use crate::simd::{Lanes, map3};
+use crate::view::Rows;
+
+/// Scores of edges, and what their gradients mean for what they were made of.
+///
+/// `scores` and `grads` have a row for each edge, with a number for each head.
+pub(super) trait Score<T: Real>: Copy + Sync {
+    /// Columns of what a destination gives to the score, and of what a source does.
+    fn widths(&self) -> [usize; 2];
+
+    /// Fills `scores`.
+    fn fill<L: Lanes<Elem = T>>(&self, lanes: L, pairs: &Pairs<'_>, scores: &mut [T]);
+
+    /// Adds to the gradient of the destination that the edges share.
+    fn to_destination<L: Lanes<Elem = T>>(
+        &self,
+        lanes: L,
+        pairs: &Pairs<'_>,
+        grads: &[T],
+        into: &mut [T],
+    );
+
+    /// Adds to the gradient of the source that the edges share.
+    fn to_source<L: Lanes<Elem = T>>(
+        &self,
+        lanes: L,
+        pairs: &Pairs<'_>,
+        grads: &[T],
+        into: &mut [T],
+    );
+
+    /// Adds to the gradient of the features of one edge into row `destination`.
+    fn to_features<L: Lanes<Elem = T>>(
+        &self,
+        lanes: L,
+        destination: usize,
+        grads: &[T],
+        into: &mut [T],
+    );
+}
+
+/// `scale · q·(k + features)`
+#[derive(Clone, Copy)]
+pub(super) struct DotProduct<'a, T> {
+    pub(super) heads: Heads,
+    pub(super) scale: T,
+    pub(super) q: Rows<'a, T>,
+    pub(super) k: Rows<'a, T>,
+    pub(super) features: Option<Rows<'a, T>>,
+}
+
+impl<T: Real> DotProduct<'_, T> {
+    #[inline(always)]
+    fn query(&self, row: usize) -> &[T] {
+        self.q.row(row, 0, self.heads.q_width())
+    }
+
+    #[inline(always)]
+    fn key(&self, row: usize, edge: usize) -> Narrow<'_, T> {
+        let width = self.heads.kv_width();
+        Narrow {
+            row: self.k.row(row, 0, width),
+            extra: self.features.map(|features| features.row(edge, 0, width)),
+        }
+    }
+}
+
+impl<T: Real> Score<T> for DotProduct<'_, T> {
+    fn widths(&self) -> [usize; 2] {
+        [self.heads.q_width(), self.heads.kv_width()]
+    }
+
+    #[inline(always)]
+    fn fill<L: Lanes<Elem = T>>(&self, lanes: L, pairs: &Pairs<'_>, scores: &mut [T]) {
+        let rows = scores.chunks_exact_mut(self.heads.n_heads);
+        for ((i, j, edge), scores) in pairs.iter().zip(rows) {
+            let (query, key) = (self.query(i), self.key(j, edge));
+            dots(lanes, &self.heads, self.scale, query, key, scores);
+        }
+    }
+
+    #[inline(always)]
+    fn to_destination<L: Lanes<Elem = T>>(
+        &self,
+        lanes: L,
+        pairs: &Pairs<'_>,
+        grads: &[T],
+        into: &mut [T],
+    ) {
+        let rows = grads.chunks_exact(self.heads.n_heads);
+        for ((_, j, edge), grads) in pairs.iter().zip(rows) {
+            let key = self.key(j, edge);
+            spread(lanes, &self.heads, self.scale, grads, key, into);
+        }
+    }
+
+    #[inline(always)]
+    fn to_source<L: Lanes<Elem = T>>(
+        &self,
+        lanes: L,
+        pairs: &Pairs<'_>,
+        grads: &[T],
+        into: &mut [T],
+    ) {
+        let rows = grads.chunks_exact(self.heads.n_heads);
+        for ((i, ..), grads) in pairs.iter().zip(rows) {
+            self.to_features(lanes, i, grads, into);
+        }
+    }
+
+    #[inline(always)]
+    fn to_features<L: Lanes<Elem = T>>(
+        &self,
+        lanes: L,
+        destination: usize,
+        grads: &[T],
+        into: &mut [T],
+    ) {
+        let query = self.query(destination);
+        gather(lanes, &self.heads, self.scale, grads, query, into);
+    }
+}
+
+/// `leaky_relu(from_source + to_destination)`, a number for each head from either end;
+/// Veličković et al. 2018, §2.1 <https://arxiv.org/abs/1710.10903>.
+#[derive(Clone, Copy)]
+pub(super) struct Additive<'a, T> {
+    pub(super) n_heads: usize,
+    pub(super) slope: T,
+    pub(super) of_destination: Rows<'a, T>,
+    pub(super) of_source: Rows<'a, T>,
+}
+
+impl<T: Real> Additive<'_, T> {
+    /// `into += grads · leaky_relu'`
+    #[inline(always)]
+    fn add_slopes<L: Lanes<Elem = T>>(
+        &self,
+        lanes: L,
+        pairs: &Pairs<'_>,
+        grads: &[T],
+        into: &mut [T],
+    ) {
+        let n = self.n_heads;
+        let (one, slope) = (lanes.splat(T::one()), lanes.splat(self.slope));
+        for ((i, j, _), grads) in pairs.iter().zip(grads.chunks_exact(n)) {
+            let (a, b) = (self.of_destination.row(i, 0, n), self.of_source.row(j, 0, n));
+            for first in (0..n).step_by(L::N) {
+                let at = |x: &[T]| lanes.load_partial(&x[first..]);
+                let sum = lanes.add(at(a), at(b));
+                let factor = lanes.select_lt(lanes.zero(), sum, one, slope);
+                let total = lanes.mul_add(at(grads), factor, at(into));
+                lanes.store_partial(&mut into[first..], total);
+            }
+        }
+    }
+}
+
+impl<T: Real> Score<T> for Additive<'_, T> {
+    fn widths(&self) -> [usize; 2] {
+        [self.n_heads; 2]
+    }
+
+    #[inline(always)]
+    fn fill<L: Lanes<Elem = T>>(&self, lanes: L, pairs: &Pairs<'_>, scores: &mut [T]) {
+        let (n, slope) = (self.n_heads, lanes.splat(self.slope));
+        for ((i, j, _), scores) in pairs.iter().zip(scores.chunks_exact_mut(n)) {
+            let (a, b) = (self.of_destination.row(i, 0, n), self.of_source.row(j, 0, n));
+            map3(
+                lanes,
+                a,
+                b,
+                scores,
+                #[inline(always)]
+                |a, b| {
+                    let sum = lanes.add(a, b);
+                    lanes.select_lt(lanes.zero(), sum, sum, lanes.mul(slope, sum))
+                },
+            );
+        }
+    }
+
+    #[inline(always)]
+    fn to_destination<L: Lanes<Elem = T>>(
+        &self,
+        lanes: L,
+        pairs: &Pairs<'_>,
+        grads: &[T],
+        into: &mut [T],
+    ) {
+        self.add_slopes(lanes, pairs, grads, into);
+    }
+
+    #[inline(always)]
+    fn to_source<L: Lanes<Elem = T>>(
+        &self,
+        lanes: L,
+        pairs: &Pairs<'_>,
+        grads: &[T],
+        into: &mut [T],
+    ) {
+        self.add_slopes(lanes, pairs, grads, into);
+    }
+
+    #[inline(always)]
+    fn to_features<L: Lanes<Elem = T>>(&self, _: L, _: usize, _: &[T], _: &mut [T]) {
+        // Features enter the value alone.
+    }
+}
