@@ -201,6 +201,46 @@ def attention():
     return out | with_grads("full_relative", relative, dy, q=q, k=k, v=v, table=table)
 
 
+def edges():
+    """Attention along edges, as PyTorch Geometric's TransformerConv and GATConv do it:
+    rows gathered, softmax by destination, sums scattered."""
+    draw = Draw(11)
+    n, n_heads, head_dim, n_kinds = 7, 4, 8, 3
+    # Row 2 reads nothing, row 6 is not read, row 0 reads itself and all but row 6.
+    pairs = [(0, j) for j in range(6)] + [(1, 0), (3, 1), (3, 2), (4, 5), (5, 4), (5, 5), (6, 3)]
+    to, source = torch.tensor(pairs).T
+    n_edges = len(pairs)
+    offsets = torch.tensor([0] + [(to == i).sum() for i in range(n)]).cumsum(0)
+    width = n_heads * head_dim
+    q, k, v, dy, features = (draw(rows, width) for rows in (n, n, n, n, n_edges))
+    table, kinds = draw(n_heads, n_kinds), draw.ids(n_edges, n_kinds)
+    a_to, a_from = draw(n, n_heads), draw(n, n_heads)
+    heads = lambda x: x.unflatten(-1, (n_heads, head_dim))
+
+    def mix(scores, values):
+        weights = torch.cat([scores[to == i].softmax(0) for i in range(n)])
+        zeros = torch.zeros(n, n_heads, head_dim, dtype=torch.float64)
+        return zeros.index_add(0, to, weights[..., None] * values).flatten(1)
+
+    def dot(q, k, v, features=None, table=None):
+        keys, values = heads(k)[source], heads(v)[source]
+        if features is not None:
+            keys, values = keys + heads(features), values + heads(features)
+        scores = (heads(q)[to] * keys).sum(-1) / math.sqrt(head_dim)
+        return mix(scores if table is None else scores + table[:, kinds].T, values)
+
+    def gat(x, to_, from_):
+        return mix(F.leaky_relu(to_[to] + from_[source], 0.2), heads(x)[source])
+
+    out = {"q": q, "k": k, "v": v, "dy": dy, "features": features, "table": table}
+    out |= {"kinds": kinds, "to": a_to, "from": a_from, "offsets": offsets, "sources": source}
+    out |= with_grads("plain", dot, dy, q=q, k=k, v=v)
+    out |= with_grads("features", dot, dy, q=q, k=k, v=v, features=features)
+    by_kind = lambda q, k, v, table: dot(q, k, v, table=table)
+    out |= with_grads("kinds", by_kind, dy, q=q, k=k, v=v, table=table)
+    return out | with_grads("gat", gat, dy, v=v, to=a_to, **{"from": a_from})
+
+
 def cross_entropy():
     draw = Draw(5)
     n, d, classes = 7, 6, 9
@@ -498,6 +538,7 @@ FILES = {
     "kernels/tests/golden/activation": activation,
     "kernels/tests/golden/norm": norm,
     "kernels/tests/golden/attention": attention,
+    "kernels/tests/golden/edges": edges,
     "kernels/tests/golden/cross_entropy": cross_entropy,
     "kernels/tests/golden/embedding": embedding,
     "kernels/tests/golden/optimizers": optimizers,

@@ -1,8 +1,8 @@
 //! Scaled dot-product attention under a mask, and a look at its weights.
 
 use candle_core::{Error, Result, Tensor, bail};
-use kernels::Attention;
 use kernels::rng::Key;
+use kernels::{Attention, EdgeAttention, EdgeBias, Edges, RelativeBias};
 
 use crate::{Mask, Position};
 
@@ -10,7 +10,8 @@ use crate::{Mask, Position};
 /// al. 2017, §3.2.1 <https://arxiv.org/abs/1706.03762>.
 ///
 /// With fewer key heads than query heads, neighbouring query heads share one. A query
-/// that may read no key gives zeros. Memory is linear in the number of rows.
+/// that may read no key gives zeros. Memory is linear in the number of rows; time follows
+/// the number of pairs that the mask grants, be they intervals or edges.
 ///
 /// # Shapes
 ///
@@ -20,7 +21,7 @@ use crate::{Mask, Position};
 ///
 /// # Errors
 ///
-/// If shapes disagree, or `mask` is made of edges, for which there is no kernel.
+/// If shapes disagree, or `position` knows features of edges, which only a layer can map.
 ///
 /// # Examples
 ///
@@ -52,8 +53,8 @@ pub fn attend(
         n_kv_heads,
         head_dim,
     };
-    let settings = layout.settings(mask, position, None)?;
-    kernels::attention(q, k, v, &settings)?.reshape(q.dims())
+    let settings = layout.settings(mask, position, None, None)?;
+    settings.attend(q, k, v)?.reshape(q.dims())
 }
 
 /// How the columns of queries, keys and values are shared out.
@@ -65,28 +66,138 @@ pub(crate) struct Heads {
 }
 
 impl Heads {
-    /// Everything a kernel needs to know beside its tensors.
+    /// Everything a kernel needs to know beside its tensors. `features` are those of
+    /// edges, mapped to the width of keys.
     pub(crate) fn settings(
         self,
         mask: &Mask,
         position: &dyn Position,
+        features: Option<Tensor>,
         dropout: Option<(f32, Key)>,
-    ) -> Result<Attention> {
+    ) -> Result<Settings> {
         let Self {
             n_heads,
             n_kv_heads,
             head_dim,
         } = self;
-        Ok(Attention {
+        let (rotary, bias) = (position.rotate(mask)?, position.bias(mask)?);
+        let Some(edges) = mask.edges() else {
+            return Ok(Settings::Spans(Attention {
+                n_heads,
+                n_kv_heads,
+                head_dim,
+                scale: None,
+                spans: mask.spans().map_err(Error::wrap)?,
+                rotary,
+                bias,
+                dropout,
+            }));
+        };
+        if features.is_none() && position.edge_features(mask)?.is_some() {
+            bail!("edges have features, but attention has no map `we` for them");
+        }
+        let bias = match (position.edge_bias(mask)?, bias) {
+            (None, None) => None,
+            (Some(by_kind), None) => Some(by_kind),
+            (None, Some(by_distance)) => Some(along(edges, by_distance)?),
+            (Some(_), Some(_)) => bail!("a bias by distance and one by kind of edge at once"),
+        };
+        Ok(Settings::Edges(EdgeAttention {
             n_heads,
             n_kv_heads,
             head_dim,
             scale: None,
-            spans: mask.spans().map_err(Error::wrap)?,
-            rotary: position.rotate(mask)?,
-            bias: position.bias(mask)?,
+            edges: edges.clone(),
+            features,
+            rotary,
+            bias,
             dropout,
-        })
+        }))
+    }
+}
+
+/// A bias by distance, for each edge.
+fn along(edges: &Edges, bias: RelativeBias) -> Result<EdgeBias> {
+    let RelativeBias {
+        table,
+        offset,
+        query_positions,
+        key_positions,
+    } = bias;
+    let (_, n_buckets) = table.dims2()?;
+    if n_buckets == 0 {
+        bail!("a bias by distance has no buckets");
+    }
+    let bucket = |i: usize, j: u32| {
+        let distance = i64::from(query_positions[i]) - i64::from(key_positions[j as usize]);
+        let bucket = distance.saturating_add(offset);
+        bucket.clamp(0, n_buckets as i64 - 1) as u32
+    };
+    let of_row = |i| edges.sources(i).iter().map(move |&j| bucket(i, j));
+    let n_rows = edges.n_destinations();
+    if query_positions.len() < n_rows || key_positions.len() < edges.n_sources() {
+        bail!("a bias by distance lacks positions of some of {n_rows} rows");
+    }
+    Ok(EdgeBias {
+        buckets: (0..n_rows).flat_map(of_row).collect(),
+        table,
+    })
+}
+
+/// The settings of the kernel that a mask needs.
+#[derive(Debug)]
+pub(crate) enum Settings {
+    /// Each query reads an interval of keys.
+    Spans(Attention),
+    /// Each row reads along its edges.
+    Edges(EdgeAttention),
+}
+
+impl Settings {
+    /// `[t, h·d]` from queries, keys and values.
+    pub(crate) fn attend(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Spans(settings) => kernels::attention(q, k, v, settings),
+            Self::Edges(settings) => kernels::edge_attention(q, k, v, settings),
+        }
+    }
+
+    /// The same from all three side by side.
+    pub(crate) fn attend_packed(&self, qkv: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Spans(settings) => kernels::attention_packed(qkv, settings),
+            Self::Edges(settings) => kernels::edge_attention_packed(qkv, settings),
+        }
+    }
+
+    /// `[heads.len(), rows.len(), s]`: the weights of chosen heads and rows.
+    pub(crate) fn weights(
+        &self,
+        q: &Tensor,
+        k: &Tensor,
+        heads: &[usize],
+        rows: &[usize],
+    ) -> Result<Tensor> {
+        let (n, n_heads, _) = q.dims3()?;
+        let of = |head: usize, row: usize| {
+            if head >= n_heads || row >= n {
+                bail!("no row {row} of head {head} among {n} rows of {n_heads} heads");
+            }
+            match self {
+                Self::Spans(settings) => {
+                    kernels::attention_weights(q, k, settings, head, row..row + 1)
+                }
+                Self::Edges(settings) => {
+                    kernels::edge_attention_weights(q, k, settings, head, row..row + 1)
+                }
+            }
+        };
+        let of_head = |&head: &usize| -> Result<Tensor> {
+            let rows: Result<Vec<_>> = rows.iter().map(|&row| of(head, row)).collect();
+            Tensor::cat(&rows?, 0)
+        };
+        let all: Result<Vec<_>> = heads.iter().map(of_head).collect();
+        Tensor::stack(&all?, 0)
     }
 }
 
@@ -119,24 +230,6 @@ pub fn attention_weights(
         n_kv_heads,
         head_dim,
     };
-    let settings = layout.settings(mask, position, None)?;
-    let mut weights = Vec::with_capacity(heads.len());
-    for &head in heads {
-        let mut of_head = Vec::with_capacity(rows.len());
-        for &row in rows {
-            if head >= n_heads || row >= mask.n_queries() {
-                let n = mask.n_queries();
-                bail!("no row {row} of head {head} among {n} rows of {n_heads} heads");
-            }
-            of_head.push(kernels::attention_weights(
-                q,
-                k,
-                &settings,
-                head,
-                row..row + 1,
-            )?);
-        }
-        weights.push(Tensor::cat(&of_head, 0)?);
-    }
-    Tensor::stack(&weights, 0)
+    let settings = layout.settings(mask, position, None, None)?;
+    settings.weights(q, k, heads, rows)
 }

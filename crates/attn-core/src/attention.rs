@@ -2,10 +2,11 @@
 
 use candle_core::{Tensor, bail};
 use candle_nn::{Init, Module, VarBuilder};
+use kernels::rng::Key;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::attend::{Heads, attention_weights};
+use crate::attend::{Heads, Settings};
 use crate::cache::LayerCache;
 use crate::config::{ConfigError, probability, width};
 use crate::{Context, Dropout, Linear, WeightInit};
@@ -22,6 +23,7 @@ pub struct AttentionConfig {
     n_kv_heads: usize,
     bias: bool,
     qk_norm: bool,
+    d_edge: Option<usize>,
     weights_dropout: f32,
     dropout: f32,
     init: WeightInit,
@@ -43,6 +45,9 @@ struct RawAttentionConfig {
     /// Whether queries and keys are normalised, head by head.
     #[serde(default)]
     qk_norm: bool,
+    /// Numbers that are known of each edge, where the mask is made of edges: a fifth map
+    /// makes of them what is added to the key and the value of the edge.
+    d_edge: Option<usize>,
     /// Rate of dropout on the attention weights.
     #[serde(default)]
     weights_dropout: f32,
@@ -63,6 +68,7 @@ impl TryFrom<RawAttentionConfig> for AttentionConfig {
             n_heads,
             bias,
             qk_norm,
+            d_edge,
             init,
             ..
         } = raw;
@@ -78,6 +84,7 @@ impl TryFrom<RawAttentionConfig> for AttentionConfig {
                 n_kv_heads,
             });
         }
+        let d_edge = d_edge.map(|d_edge| width("d_edge", d_edge)).transpose()?;
         let weights_dropout = probability("weights_dropout", raw.weights_dropout)?;
         let dropout = probability("dropout", raw.dropout)?;
         Ok(Self {
@@ -86,6 +93,7 @@ impl TryFrom<RawAttentionConfig> for AttentionConfig {
             n_kv_heads,
             bias,
             qk_norm,
+            d_edge,
             weights_dropout,
             dropout,
             init,
@@ -106,6 +114,7 @@ impl AttentionConfig {
             n_kv_heads: None,
             bias: false,
             qk_norm: false,
+            d_edge: None,
             weights_dropout: 0.0,
             dropout: 0.0,
             init: WeightInit::default(),
@@ -121,6 +130,20 @@ impl AttentionConfig {
     pub fn with_kv_heads(self, n_kv_heads: usize) -> Result<Self, ConfigError> {
         RawAttentionConfig {
             n_kv_heads: Some(n_kv_heads),
+            ..self.into()
+        }
+        .try_into()
+    }
+
+    /// The same layer for edges of which `d_edge` numbers are known:
+    /// [`Position::edge_features`](crate::Position::edge_features).
+    ///
+    /// # Errors
+    ///
+    /// If `d_edge` is 0 or beyond reason.
+    pub fn with_edge_features(self, d_edge: usize) -> Result<Self, ConfigError> {
+        RawAttentionConfig {
+            d_edge: Some(d_edge),
             ..self.into()
         }
         .try_into()
@@ -173,6 +196,11 @@ impl AttentionConfig {
         self.n_kv_heads
     }
 
+    /// Numbers that are known of each edge, if any.
+    pub fn d_edge(&self) -> Option<usize> {
+        self.d_edge
+    }
+
     /// Channels of one head.
     pub fn head_dim(&self) -> usize {
         self.d_model / self.n_heads
@@ -186,6 +214,7 @@ impl From<AttentionConfig> for RawAttentionConfig {
             n_heads,
             bias,
             qk_norm,
+            d_edge,
             weights_dropout,
             dropout,
             init,
@@ -198,6 +227,7 @@ impl From<AttentionConfig> for RawAttentionConfig {
             n_kv_heads,
             bias,
             qk_norm,
+            d_edge,
             weights_dropout,
             dropout,
             init,
@@ -207,14 +237,16 @@ impl From<AttentionConfig> for RawAttentionConfig {
 
 /// Multi-head self-attention: project, split into heads, attend, merge.
 ///
-/// Parameters, under the prefix of the builder: `wq`, `wk`, `wv`, `wo` and, with norms
-/// of queries and keys, `q_norm`, `k_norm`, which all heads share.
+/// Parameters, under the prefix of the builder: `wq`, `wk`, `wv`, `wo`; with norms of
+/// queries and keys, `q_norm`, `k_norm`, which all heads share; with features of edges,
+/// `we`.
 #[derive(Debug, Clone)]
 pub struct MultiHeadAttention {
     wq: Linear,
     wk: Linear,
     wv: Linear,
     wo: Linear,
+    we: Option<Linear>,
     qk_norm: Option<(HeadNorm, HeadNorm)>,
     heads: Heads,
     weights_dropout: Dropout,
@@ -229,6 +261,7 @@ impl MultiHeadAttention {
             n_heads,
             n_kv_heads,
             bias,
+            d_edge,
             init,
             ..
         } = config;
@@ -242,6 +275,10 @@ impl MultiHeadAttention {
             wk: project("wk", d_kv)?,
             wv: project("wv", d_kv)?,
             wo: Linear::new(d_model, d_model, bias, init.residual_weight(), vb.pp("wo"))?,
+            // Without a bias, which would only repeat those of keys and values.
+            we: d_edge
+                .map(|d_edge| Linear::new(d_edge, d_kv, false, init.weight(), vb.pp("we")))
+                .transpose()?,
             qk_norm: match config.qk_norm {
                 true => Some((norm("q_norm")?, norm("k_norm")?)),
                 false => None,
@@ -267,7 +304,7 @@ impl MultiHeadAttention {
     }
 
     /// The attention weights of chosen heads and query rows, to look at: see
-    /// [`attention_weights`].
+    /// [`attention_weights`](crate::attention_weights).
     ///
     /// # Shapes
     ///
@@ -288,7 +325,7 @@ impl MultiHeadAttention {
         } = self.heads;
         let q = q.reshape((q.dim(0)?, n_heads, head_dim))?;
         let k = k.reshape((k.dim(0)?, n_kv_heads, head_dim))?;
-        attention_weights(&q, &k, context.mask, context.position, heads, rows)
+        self.settings(context, None)?.weights(&q, &k, heads, rows)
     }
 
     /// `residual + attention(x)`; with a cache, `x` are the rows behind those in it.
@@ -299,30 +336,42 @@ impl MultiHeadAttention {
         context: Context<'_>,
         cache: Option<&mut LayerCache>,
     ) -> candle_core::Result<Tensor> {
-        let Context {
-            mask,
-            position,
-            pass,
-        } = context;
+        let Context { mask, pass, .. } = context;
         if cache.is_none() && !mask.is_square() {
             bail!("the mask counts on cached keys, but there is no cache");
         }
-        let settings = self
-            .heads
-            .settings(mask, position, self.weights_dropout.draws(pass))?;
+        let settings = self.settings(context, self.weights_dropout.draws(pass))?;
         let y = if self.qk_norm.is_none() && cache.is_none() {
             // One matrix for all three: no split, no copy.
             let projections = [&self.wq, &self.wk, &self.wv].map(|w| (w.weight(), w.bias()));
-            kernels::attention_packed(&kernels::linear_concat(x, &projections)?, &settings)?
+            settings.attend_packed(&kernels::linear_concat(x, &projections)?)?
         } else {
             let (q, k, v) = self.project(x)?;
             let (k, v) = match cache {
                 Some(cache) => cache.extend(&k, &v, mask)?,
                 None => (k, v),
             };
-            kernels::attention(&q, &k, &v, &settings)?
+            settings.attend(&q, &k, &v)?
         };
         self.dropout.after(&self.wo, &y, residual, pass)
+    }
+
+    /// What the kernel is told, with the features of edges mapped.
+    fn settings(
+        &self,
+        context: Context<'_>,
+        dropout: Option<(f32, Key)>,
+    ) -> candle_core::Result<Settings> {
+        let Context { mask, position, .. } = context;
+        let features = match (&self.we, mask.edges()) {
+            (None, _) => None,
+            (Some(_), None) => bail!("attention maps features of edges, the mask has no edges"),
+            (Some(we), Some(_)) => match position.edge_features(mask)? {
+                Some(features) => Some(we.forward(&features)?),
+                None => bail!("attention maps features of edges, but no edge has any"),
+            },
+        };
+        self.heads.settings(mask, position, features, dropout)
     }
 
     /// Queries, keys and values: `[n, h·d]` and twice `[n, h_kv·d]`.

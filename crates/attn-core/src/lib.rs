@@ -81,7 +81,7 @@ pub use context::Context;
 pub use dropout::Dropout;
 pub use embedding::Embedding;
 pub use input::Input;
-pub use kernels::{RelativeBias, Rotary};
+pub use kernels::{EdgeBias, RelativeBias, Rotary};
 pub use linear::Linear;
 pub use mask::{Mask, MaskError, Pattern};
 pub use mlp::{Mlp, MlpConfig, MlpKind};

@@ -2,12 +2,12 @@
 
 use std::fmt::Debug;
 
-use kernels::{RelativeBias, Rotary};
+use kernels::{EdgeBias, RelativeBias, Rotary};
 
 use crate::Mask;
 use candle_core::{Result, Tensor};
 
-/// A position encoding: three hooks, each of which does nothing by default.
+/// A position encoding: hooks, each of which does nothing by default.
 ///
 /// Attention knows no encoding by name; an encoding fills the hook it needs. The mask
 /// says which rows belong together and where each stands
@@ -30,8 +30,26 @@ pub trait Position: Debug + Send + Sync {
         Ok(None)
     }
 
-    /// What is added to the scores.
+    /// What is added to the scores, by distance.
     fn bias(&self, mask: &Mask) -> Result<Option<RelativeBias>> {
+        let _ = mask;
+        Ok(None)
+    }
+
+    /// What is added to the scores, by the kind of edge; asked where the mask is made of
+    /// edges.
+    fn edge_bias(&self, mask: &Mask) -> Result<Option<EdgeBias>> {
+        let _ = mask;
+        Ok(None)
+    }
+
+    /// What is known of each edge; asked where the mask is made of edges. Each layer
+    /// maps it and adds the result to the key and the value of the edge.
+    ///
+    /// # Shapes
+    ///
+    /// - returns: `[n_edges, d_edge]`, in the order of the edges of `mask`
+    fn edge_features(&self, mask: &Mask) -> Result<Option<Tensor>> {
         let _ = mask;
         Ok(None)
     }

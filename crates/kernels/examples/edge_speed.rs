@@ -155,9 +155,7 @@ fn measure(shape: &Shape) -> Result<()> {
 fn band(len: u32) -> Result<()> {
     let (n_heads, head_dim) = (4, 32);
     let qkv = inputs(len as usize, 3 * n_heads * head_dim)?;
-    let spans = Spans::new(vec![(0..len, 0..len)], |i, _| {
-        i.saturating_sub(16)..i + 17
-    })?;
+    let spans = Spans::new(vec![(0..len, 0..len)], |i, _| i.saturating_sub(16)..i + 17)?;
     let attention = Attention::new(n_heads, head_dim, Arc::new(spans));
     let (forward, backward) = time(|| attention_packed(&qkv, &attention))?;
     println!(

@@ -217,7 +217,10 @@ mod tests {
             let pieces = pieces(&offsets);
             assert!(pieces.len() <= PIECES);
             let rows: Vec<_> = pieces.iter().cloned().flatten().collect();
-            assert!(rows.iter().copied().eq(0..n as usize), "{n} rows of {degree}");
+            assert!(
+                rows.iter().copied().eq(0..n as usize),
+                "{n} rows of {degree}"
+            );
             let size = |piece: &Range<usize>| piece.len() * (1 + degree as usize);
             let largest = pieces.iter().map(size).max().unwrap_or(0);
             let share = (n as usize * (1 + degree as usize)).div_ceil(PIECES);

@@ -1,13 +1,13 @@
-//! The memory of attention is linear in the length.
+//! The memory of attention is linear in the length, and in the number of edges.
 //!
 //! Alone in its binary: it counts every allocation of the process.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{DType, Result, Var};
-use kernels::{Attention, Spans, attention_packed};
+use candle_core::{DType, Result, Tensor, Var};
+use kernels::{Attention, EdgeAttention, Edges, Spans, attention_packed, edge_attention_packed};
 
 /// The system's allocator, with the bytes that are in use and the most there were.
 struct Counting;
@@ -40,39 +40,108 @@ const N_HEADS: usize = 2;
 const HEAD_DIM: usize = 16;
 const WIDTH: usize = 3 * N_HEADS * HEAD_DIM;
 
-/// The most bytes that a step on `n` rows takes, beyond its input.
-fn step(n: usize, window: u32) -> Result<usize> {
+/// The most bytes that a step on `n` rows takes, beyond its input and what `prepare`
+/// makes.
+fn step<S>(
+    n: usize,
+    prepare: impl Fn() -> Result<S>,
+    attend: impl Fn(&Tensor, S) -> Result<Tensor>,
+) -> Result<usize> {
     let qkv = testkit::randn(1, (n, WIDTH))?.to_dtype(DType::F32)?;
     let qkv = Var::from_tensor(&qkv)?;
-    let rows = 0..n as u32;
-    let spans = Spans::new(vec![(rows.clone(), rows)], |i, _| {
-        i.saturating_sub(window)..i + 1
-    })?;
+    let settings = prepare()?;
     let before = IN_USE.load(Relaxed);
     MOST.store(before, Relaxed);
-    let y = attention_packed(&qkv, &Attention::new(N_HEADS, HEAD_DIM, Arc::new(spans)))?;
-    y.backward()?;
+    attend(&qkv, settings)?.backward()?;
     Ok(MOST.load(Relaxed) - before)
+}
+
+/// As [`step`], where a row reads `left` rows before it and `right` after it.
+fn banded(n: usize, left: u32, right: u32) -> Result<usize> {
+    let spans = || {
+        let rows = 0..n as u32;
+        Spans::new(vec![(rows.clone(), rows)], |i, _| {
+            i.saturating_sub(left)..i + right + 1
+        })
+    };
+    step(n, spans, |qkv, spans| {
+        attention_packed(qkv, &Attention::new(N_HEADS, HEAD_DIM, Arc::new(spans)))
+    })
+}
+
+/// As [`step`], where each row reads `degree` random ones.
+fn along(n: usize, degree: usize) -> Result<usize> {
+    let edges = || {
+        let offsets = (0..=n).map(|i| (i * degree) as u32).collect::<Vec<_>>();
+        Edges::new(offsets, testkit::rand_ids(2, n * degree, n as u32), n)
+    };
+    step(n, edges, |qkv, edges| {
+        edge_attention_packed(qkv, &EdgeAttention::new(N_HEADS, HEAD_DIM, Arc::new(edges)))
+    })
+}
+
+/// Tests of one binary run side by side: one at a time counts.
+fn alone(test: impl FnOnce() -> Result<()>) -> Result<()> {
+    static COUNTING: Mutex<()> = Mutex::new(());
+    let _alone = COUNTING.lock().unwrap_or_else(PoisonError::into_inner);
+    test()
+}
+
+/// Bytes of the input of a step.
+fn input(n: usize) -> usize {
+    n * WIDTH * size_of::<f32>()
 }
 
 #[test]
 fn twice_the_length_takes_at_most_twice_the_memory() -> Result<()> {
-    for window in [u32::MAX, 100] {
-        let [short, long] = [4096, 8192];
-        // The scratch of each thread stays, and is no part of what grows.
-        step(short, window)?;
-        let (at_short, at_long) = (step(short, window)?, step(long, window)?);
-        assert!(
-            at_long <= 2 * at_short + (1 << 16),
-            "{at_short} and {at_long} bytes"
-        );
-        // Results, gradients, and what Candle's walk adds for a variable: copies of the
-        // input. The weights of one head would be 85 of them.
-        let input = long * WIDTH * size_of::<f32>();
-        assert!(
-            at_long < 6 * input,
-            "{at_long} bytes for an input of {input}"
-        );
-    }
-    Ok(())
+    alone(|| {
+        for window in [u32::MAX, 100] {
+            let [short, long] = [4096, 8192];
+            // The scratch of each thread stays, and is no part of what grows.
+            banded(short, window, 0)?;
+            let (at_short, at_long) = (banded(short, window, 0)?, banded(long, window, 0)?);
+            assert!(
+                at_long <= 2 * at_short + (1 << 16),
+                "{at_short} and {at_long} bytes"
+            );
+            // Results, gradients, and what Candle's walk adds for a variable: copies of
+            // the input. The weights of one head would be 85 of them.
+            let input = input(long);
+            assert!(
+                at_long < 6 * input,
+                "{at_long} bytes for an input of {input}"
+            );
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_band_grows_with_its_length_from_one_thousand_rows_to_sixty_four() -> Result<()> {
+    alone(|| {
+        banded(1000, 16, 16)?;
+        let mut before = banded(1000, 16, 16)?;
+        for n in [2000, 4000, 8000, 16_000, 32_000, 64_000] {
+            let now = banded(n, 16, 16)?;
+            assert!(now <= 2 * before + (1 << 16), "{n}: {before}, {now} bytes");
+            assert!(now < 6 * input(n), "{now} bytes for {n} rows");
+            before = now;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn edges_take_no_memory_but_that_of_their_rows() -> Result<()> {
+    alone(|| {
+        let n = 4096;
+        along(n, 4)?;
+        let (few, twice, many) = (along(n, 4)?, along(2 * n, 4)?, along(n, 64)?);
+        assert!(twice <= 2 * few + (1 << 16), "{few} and {twice} bytes");
+        // Sixteen times the edges, for which a number an edge and head would be 2 MB;
+        // only scratch of some more pieces of work may be added.
+        assert!(many <= few + (1 << 16), "{few} and {many} bytes");
+        assert!(many < 6 * input(n), "{many} bytes");
+        Ok(())
+    })
 }

@@ -10,7 +10,10 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use kernels::optim::{AdamW, Optimizer, Parameter, Rule, Sgd, Update, clip_factor};
-use kernels::{Activation, Attention, CrossEntropy, RelativeBias, Rotary, Spans};
+use kernels::{
+    Activation, Attention, CrossEntropy, EdgeAttention, EdgeBias, Edges, GatAttention,
+    RelativeBias, Rotary, Spans,
+};
 use testkit::assert_close;
 
 #[path = "golden/sequences.rs"]
@@ -118,6 +121,55 @@ fn linear_agrees_with_every_activation() -> Result<()> {
                 ],
             )?;
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn attention_along_edges_agrees_with_gathering_and_scattering() -> Result<()> {
+    for golden in Golden::load("edges")? {
+        let [q, k, v] = ["q", "k", "v"].map(|name| golden.var(name));
+        let (q, k, v) = (q?, k?, v?);
+        let (offsets, sources) = (golden.ids("offsets")?, golden.ids("sources")?);
+        let edges = Arc::new(Edges::new(offsets, sources, 7)?);
+        let plain = EdgeAttention::new(4, 8, edges.clone());
+        let inputs = [("q", &q), ("k", &k), ("v", &v)];
+        let y = kernels::edge_attention(&q, &k, &v, &plain)?;
+        golden.check("plain", &y, &inputs)?;
+
+        let features = golden.var("features")?;
+        let with_features = EdgeAttention {
+            features: Some(features.as_tensor().clone()),
+            ..plain.clone()
+        };
+        let y = kernels::edge_attention(&q, &k, &v, &with_features)?;
+        golden.check(
+            "features",
+            &y,
+            &[&inputs[..], &[("features", &features)]].concat(),
+        )?;
+
+        let table = golden.var("table")?;
+        let by_kind = EdgeAttention {
+            bias: Some(EdgeBias {
+                table: table.as_tensor().clone(),
+                buckets: golden.ids("kinds")?,
+            }),
+            ..plain
+        };
+        let y = kernels::edge_attention(&q, &k, &v, &by_kind)?;
+        golden.check("kinds", &y, &[&inputs[..], &[("table", &table)]].concat())?;
+
+        let gat = GatAttention {
+            n_heads: 4,
+            head_dim: 8,
+            edges,
+            slope: 0.2,
+            dropout: None,
+        };
+        let (to, from) = (golden.var("to")?, golden.var("from")?);
+        let y = kernels::gat_attention(&v, &to, &from, &gat)?;
+        golden.check("gat", &y, &[("v", &v), ("to", &to), ("from", &from)])?;
     }
     Ok(())
 }

@@ -1,6 +1,9 @@
 //! Edges as compressed sparse rows, sorted by destination.
 
 use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use kernels::Edges;
 
 use super::MaskError;
 
@@ -9,11 +12,21 @@ use super::MaskError;
 ///
 /// Valid by construction: within each destination, sources are in bounds, ascending
 /// and distinct.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Csr {
-    offsets: Vec<u32>,
-    sources: Vec<u32>,
+    offsets: Arc<[u32]>,
+    sources: Arc<[u32]>,
+    /// The same edges with their transpose, for kernels.
+    both_ways: OnceLock<Arc<Edges>>,
 }
+
+impl PartialEq for Csr {
+    fn eq(&self, other: &Self) -> bool {
+        self.offsets == other.offsets && self.sources == other.sources
+    }
+}
+
+impl Eq for Csr {}
 
 impl Csr {
     /// Takes rows that are already sorted: `sources[offsets[i]..offsets[i + 1]]` are
@@ -31,7 +44,11 @@ impl Csr {
         if !encloses {
             return Err(MaskError::BadOffsets { n_edges });
         }
-        let edges = Self { offsets, sources };
+        let edges = Self {
+            offsets: offsets.into(),
+            sources: sources.into(),
+            both_ways: OnceLock::new(),
+        };
         let rows = edges.n_rows();
         let n_rows = u32::try_from(rows).map_err(|_| MaskError::TooManyRows { n: rows as u64 })?;
         for destination in 0..n_rows {
@@ -122,6 +139,15 @@ impl Csr {
     /// Whether `destination` reads `source`.
     pub fn contains(&self, destination: usize, source: usize) -> bool {
         u32::try_from(source).is_ok_and(|row| self.sources(destination).binary_search(&row).is_ok())
+    }
+
+    /// What kernels that run along edges read: the edges sorted by either end. Computed
+    /// once, for all masks, layers and passes that share these edges.
+    pub fn both_ways(&self) -> &Arc<Edges> {
+        self.both_ways.get_or_init(|| {
+            let edges = Edges::new(self.offsets.clone(), self.sources.clone(), self.n_rows());
+            Arc::new(edges.expect("`Csr::new` checked the same"))
+        })
     }
 
     /// Where the edges of `destination` lie in the list of sources.

@@ -44,7 +44,7 @@ pub enum MaskError {
     #[error("edges belong to one graph and cannot be laid over sequences of other lengths")]
     EdgesAreOfOneGraph,
     /// The pattern is not one interval of keys per query.
-    #[error("cannot attend along edges: attention reads intervals of keys")]
+    #[error("edges are not intervals of keys")]
     EdgesAreNotSpans,
     /// A chunk holds no position.
     #[error("chunk size is 0")]

@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use candle_core::{Device, Tensor};
-use kernels::Spans;
+use kernels::{Edges, Spans};
 
 pub use csr::Csr;
 pub use error::MaskError;
@@ -231,7 +231,7 @@ impl Mask {
         self.0.key_positions.get_or_init(compute).clone()
     }
 
-    /// What attention kernels read: the interval of keys of every query. Computed once
+    /// What attention in tiles reads: the interval of keys of every query. Computed once
     /// a mask.
     ///
     /// # Errors
@@ -260,6 +260,15 @@ impl Mask {
         });
         let spans = Arc::new(spans.expect("windows move on with the query"));
         Ok(self.0.spans.get_or_init(|| spans).clone())
+    }
+
+    /// What kernels that run along edges read, if the pattern is `Edges`: the edges by
+    /// destination and by source. Computed once for all masks of the same edges.
+    pub fn edges(&self) -> Option<&Arc<Edges>> {
+        match &self.0.pattern {
+            Pattern::Edges(edges) => Some(edges.both_ways()),
+            _ => None,
+        }
     }
 
     /// The whole mask, for tests and pictures: it has `n_queries × n_keys` elements.

@@ -1,6 +1,5 @@
 //! Multi-head attention and `attend`.
 
-use attn_core::mask::Csr;
 use attn_core::{
     AttentionConfig, Context, Mask, MultiHeadAttention, NoPosition, ParamStore, Pass, Pattern,
     attend, attention_weights,
@@ -217,16 +216,9 @@ fn weights_are_those_that_attention_used() -> Result {
 }
 
 #[test]
-fn edges_and_wrong_sizes_are_errors_with_a_reason() -> Result {
+fn wrong_sizes_are_errors_with_a_reason() -> Result {
     let (_, layer) = layer(&configs()?[0])?;
     let x = randn(9, (7, D_MODEL))?;
-    let edges = Csr::from_edge_index(7, &[0], &[1])?;
-    let mask = Mask::new(Pattern::Edges(edges.into()), [0, 7])?;
-    let error = layer
-        .forward(&x, Context::eval(&mask))
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("edges"), "{error}");
     let short = Mask::single(Pattern::Causal, 6)?;
     assert!(layer.forward(&x, Context::eval(&short)).is_err());
     let cached = Mask::decode(Pattern::Causal, &[1], &[7])?;

@@ -4,6 +4,7 @@ mod attention;
 mod block;
 mod cache;
 mod config;
+mod edges;
 mod rows;
 mod threads;
 mod training;

@@ -13,9 +13,9 @@ use super::call::{Block, Call, Task};
 use super::pack::{RowProducts, Unpack};
 use super::product::{Product, Start};
 use super::softmax::SoftmaxBackward;
-use crate::view::{Columns, Rows, SharedRows};
 use super::window::{BLOCK, TILE, Window};
 use crate::Real;
+use crate::view::{Columns, Rows, SharedRows};
 
 /// What the backward pass starts from.
 pub(super) struct Known<'a, T> {

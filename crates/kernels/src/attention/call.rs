@@ -10,8 +10,8 @@ use super::pack::Pack;
 use super::product::{Product, Start};
 use super::rotary::{Tables, Turn};
 use super::transpose::Transpose;
-use crate::view::Rows;
 use super::window::{BLOCK, Ends, STRIP, TILE, Window};
+use crate::view::Rows;
 use crate::{Real, Spans};
 
 /// Blocks of queries that share a pass over the keys: enough to make packing keys

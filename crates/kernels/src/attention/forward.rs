@@ -10,10 +10,10 @@ use super::dropout::Drop;
 use super::pack::scale;
 use super::product::{Product, Start};
 use super::softmax::{OnlineSoftmax, Running};
-use crate::view::{Panel, SharedRows};
 use super::window::{BLOCK, TILE, Window};
 use crate::Real;
 use crate::simd::{Kernel, Lanes};
+use crate::view::{Panel, SharedRows};
 
 /// Results of the forward pass, written by many tasks.
 #[derive(Clone, Copy)]

@@ -37,8 +37,8 @@ pub use bias::RelativeBias;
 pub(crate) use call::Heads;
 pub(crate) use forward::ln;
 pub(crate) use node::Operands;
-pub(crate) use rotary::{Direction, Turn};
 pub use rotary::Rotary;
+pub(crate) use rotary::{Direction, Turn};
 pub use weights::attention_weights;
 
 use crate::{Spans, rng};

@@ -7,10 +7,10 @@ use super::backward::{Gradients, Known, backward};
 use super::call::{Call, Heads};
 use super::dropout::Dropout;
 use super::forward::{Results, forward as run_forward};
-use crate::view::{Columns, Rows, SharedRows, Strided};
 use crate::Real;
 use crate::storage::{buffer, same_dtype, tensor, values, with_real};
 use crate::tape::{Backward, Node, record};
+use crate::view::{Columns, Rows, SharedRows, Strided};
 
 /// The tensors that attention reads.
 pub(crate) enum Operands<'a> {

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::rotary::{Direction, Turn};
-use crate::view::{Panel, Rows};
 use super::window::STRIP;
 use crate::Real;
 use crate::simd::{Kernel, Lanes};
+use crate::view::{Panel, Rows};
 
 /// `to[r] = factor · turned(from[rows.start + r])`; each row is padded with zeros, and
 /// so are the rows, to whole strips.

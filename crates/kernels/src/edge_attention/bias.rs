@@ -84,12 +84,7 @@ impl<T: Real> Table<'_, T> {
 
     /// `scores += table`
     #[inline(always)]
-    pub(super) fn add_to<L: Lanes<Elem = T>>(
-        &self,
-        lanes: L,
-        pairs: &Pairs<'_>,
-        scores: &mut [T],
-    ) {
+    pub(super) fn add_to<L: Lanes<Elem = T>>(&self, lanes: L, pairs: &Pairs<'_>, scores: &mut [T]) {
         let n = self.n_heads;
         for (&edge, scores) in pairs.edges.iter().zip(scores.chunks_exact_mut(n)) {
             let row = self.buckets[edge as usize] as usize * n;

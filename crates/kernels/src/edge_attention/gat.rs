@@ -129,7 +129,10 @@ impl<T: Real> Node for GatNode<T> {
 
     fn backward(&self, pass: &Backward<'_>) -> Result<Vec<Option<Tensor>>> {
         let [x, to, from] = pass.args else {
-            bail!("gat-attention was recorded with {} arguments", pass.args.len());
+            bail!(
+                "gat-attention was recorded with {} arguments",
+                pass.args.len()
+            );
         };
         let (y, dy) = (values::<T>(pass.output)?, values::<T>(pass.grad)?);
         let mut gradients = [x, to, from].map(|arg| buffer::<T>(arg.elem_count()));

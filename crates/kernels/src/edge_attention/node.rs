@@ -209,7 +209,11 @@ impl<T: Real> Node for EdgeAttentionNode<T> {
                     [] => bail!("edge-attention was recorded without operands"),
                 };
                 let wants_features = has_features && pass.wanted[features_at];
-                let n_features = if wants_features { call.edges.n_edges() } else { 0 };
+                let n_features = if wants_features {
+                    call.edges.n_edges()
+                } else {
+                    0
+                };
                 let mut features = buffer::<T>(n_features * kv_width);
                 let table = call.bias.as_ref().filter(|_| pass.wanted[n_operands]);
                 let n_numbers = table.map_or(0, |table| table.len());
@@ -222,8 +226,7 @@ impl<T: Real> Node for EdgeAttentionNode<T> {
                         destination: q,
                         source: k,
                         values: v,
-                        features: wants_features
-                            .then(|| SharedRows::new(&mut features, kv_width)),
+                        features: wants_features.then(|| SharedRows::new(&mut features, kv_width)),
                         bias: table.map(|_| SharedRows::new(&mut sums, n_numbers)),
                     },
                 );

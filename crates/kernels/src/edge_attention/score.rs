@@ -150,7 +150,10 @@ impl<T: Real> Additive<'_, T> {
         let n = self.n_heads;
         let (one, slope) = (lanes.splat(T::one()), lanes.splat(self.slope));
         for ((i, j, _), grads) in pairs.iter().zip(grads.chunks_exact(n)) {
-            let (a, b) = (self.of_destination.row(i, 0, n), self.of_source.row(j, 0, n));
+            let (a, b) = (
+                self.of_destination.row(i, 0, n),
+                self.of_source.row(j, 0, n),
+            );
             for first in (0..n).step_by(L::N) {
                 let at = |x: &[T]| lanes.load_partial(&x[first..]);
                 let sum = lanes.add(at(a), at(b));
@@ -171,7 +174,10 @@ impl<T: Real> Score<T> for Additive<'_, T> {
     fn fill<L: Lanes<Elem = T>>(&self, lanes: L, pairs: &Pairs<'_>, scores: &mut [T]) {
         let (n, slope) = (self.n_heads, lanes.splat(self.slope));
         for ((i, j, _), scores) in pairs.iter().zip(scores.chunks_exact_mut(n)) {
-            let (a, b) = (self.of_destination.row(i, 0, n), self.of_source.row(j, 0, n));
+            let (a, b) = (
+                self.of_destination.row(i, 0, n),
+                self.of_source.row(j, 0, n),
+            );
             map3(
                 lanes,
                 a,

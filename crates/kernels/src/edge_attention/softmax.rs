@@ -108,8 +108,6 @@ pub(super) fn backward<L: Lanes>(
         |grad, weight, delta| lanes.mul(weight, lanes.sub(grad, delta)),
     );
     if let Some(keep) = keep {
-        map2(lanes, weights, keep, |weight, keep| {
-            lanes.mul(weight, keep)
-        });
+        map2(lanes, weights, keep, |weight, keep| lanes.mul(weight, keep));
     }
 }

@@ -43,7 +43,10 @@ pub fn edge_attention_weights(
         );
     }
     let extras = attention.extras();
-    same_dtype(q, [k].into_iter().chain(extras.table).chain(extras.features))?;
+    same_dtype(
+        q,
+        [k].into_iter().chain(extras.table).chain(extras.features),
+    )?;
     let operands = Operands::Separate { q, k, v: k };
     let n = queries.len();
     with_real!(q, T => {
@@ -56,11 +59,7 @@ pub fn edge_attention_weights(
 }
 
 /// The weights of one row, `[n_sources]`.
-fn row<T: Real>(
-    call: &Call<'_, T, DotProduct<'_, T>>,
-    head: usize,
-    query: usize,
-) -> Vec<T> {
+fn row<T: Real>(call: &Call<'_, T, DotProduct<'_, T>>, head: usize, query: usize) -> Vec<T> {
     let h = call.heads.n_heads;
     let side = call.edges.incoming();
     let places = side.places(query);

@@ -10,14 +10,23 @@ fn graph(n: usize, m: usize, n_edges: usize) -> Result<(Arc<Edges>, Arc<[f32]>)>
     let mut destinations = rand_ids(1, n_edges, n as u32);
     destinations.sort_unstable();
     let offsets = (0..=n as u32).map(|i| destinations.partition_point(|&d| d < i) as u32);
-    let edges = Edges::new(offsets.collect::<Vec<_>>(), rand_ids(2, n_edges, m as u32), m)?;
+    let edges = Edges::new(
+        offsets.collect::<Vec<_>>(),
+        rand_ids(2, n_edges, m as u32),
+        m,
+    )?;
     let weights = rand_ids(3, n_edges, 9).into_iter().map(|w| w as f32 - 4.0);
     Ok((Arc::new(edges), weights.collect()))
 }
 
 #[test]
 fn oracle_every_sum_in_both_types() -> Result<()> {
-    for (n, m, n_edges, d) in [(1, 1, 1, 1), (7, 4, 30, 5), (900, 800, 5000, 17), (3, 2, 0, 4)] {
+    for (n, m, n_edges, d) in [
+        (1, 1, 1, 1),
+        (7, 4, 30, 5),
+        (900, 800, 5000, 17),
+        (3, 2, 0, 4),
+    ] {
         let (edges, weights) = graph(n, m, n_edges)?;
         let x = randn(4, (m, d))?;
         let rows = x.to_vec2::<f64>()?;

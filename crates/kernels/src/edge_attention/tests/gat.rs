@@ -7,7 +7,10 @@ use super::*;
 use crate::{GatAttention, gat_attention};
 
 /// Settings and inputs, all `f64`: what is read, and the numbers of either end.
-fn case(edges: Arc<Edges>, (n_heads, head_dim): (usize, usize)) -> Result<(GatAttention, [Var; 3])> {
+fn case(
+    edges: Arc<Edges>,
+    (n_heads, head_dim): (usize, usize),
+) -> Result<(GatAttention, [Var; 3])> {
     let (n, m) = (edges.n_destinations(), edges.n_sources());
     let var = |seed, shape: (usize, usize)| Var::from_tensor(&randn(seed, shape)?);
     let inputs = [
@@ -41,7 +44,11 @@ fn want(attention: &GatAttention, [x, to, from]: [&Var; 3]) -> Result<Tensor> {
         for h in 0..n_heads {
             let weight = |j: u32| {
                 let sum = to[i][h] + from[j as usize][h];
-                if sum > 0.0 { sum.exp() } else { (slope * sum).exp() }
+                if sum > 0.0 {
+                    sum.exp()
+                } else {
+                    (slope * sum).exp()
+                }
             };
             let total: f64 = edges.sources(i).iter().map(|&j| weight(j)).sum();
             for (e, &j) in edges.edges(i).zip(edges.sources(i)) {
@@ -53,7 +60,11 @@ fn want(attention: &GatAttention, [x, to, from]: [&Var; 3]) -> Result<Tensor> {
         }
     }
     let (n, width) = (y.len(), n_heads * head_dim);
-    Tensor::from_vec(y.into_iter().flatten().collect::<Vec<_>>(), (n, width), &candle_core::Device::Cpu)
+    Tensor::from_vec(
+        y.into_iter().flatten().collect::<Vec<_>>(),
+        (n, width),
+        &candle_core::Device::Cpu,
+    )
 }
 
 #[test]
@@ -94,7 +105,9 @@ fn additive_scores_have_their_gradients() -> Result<()> {
 #[test]
 fn every_argument_is_reached() -> Result<()> {
     let (attention, [x, to, from]) = case(random(3, (9, 9), 4, false)?, (2, 4))?;
-    let loss = gat_attention(&x, &to, &from, &attention)?.sqr()?.sum_all()?;
+    let loss = gat_attention(&x, &to, &from, &attention)?
+        .sqr()?
+        .sum_all()?;
     reach(&loss, [("x", x), ("to", to), ("from", from)])
 }
 

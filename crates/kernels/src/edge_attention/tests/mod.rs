@@ -232,8 +232,9 @@ impl Case {
                 let bucket = buckets.map_or(0, |b| b[of_row.start + at] as usize);
                 table.as_ref().map_or(0.0, |table| table[h][bucket])
             };
-            let keep =
-                |h: usize, _: usize, at: usize| keep(attention.dropout, n_heads, of_row.start + at, h);
+            let keep = |h: usize, _: usize, at: usize| {
+                keep(attention.dropout, n_heads, of_row.start + at, h)
+            };
             let plain = plain::Attention {
                 n_heads,
                 n_kv_heads,
@@ -243,7 +244,13 @@ impl Case {
                 keep: Some(&keep),
             };
             let q = Tensor::new(vec![q.clone()], self.q.device())?;
-            let row = plain::attention(&q, &with_features(&k)?, &with_features(&v)?, &plain, |_, _| true)?;
+            let row = plain::attention(
+                &q,
+                &with_features(&k)?,
+                &with_features(&v)?,
+                &plain,
+                |_, _| true,
+            )?;
             y.extend(row.flatten_all()?.to_vec1::<f64>()?);
         }
         Tensor::from_vec(y, (q.len(), n_heads * head_dim), self.q.device())

@@ -65,7 +65,12 @@ fn no_edge_and_no_row_are_no_error() -> Result<()> {
             assert_eq!(case.run()?.dims(), [n, 8]);
             check(&case)?;
             for grad in case.gradients()? {
-                assert!(grad.flatten_all()?.to_vec1::<f64>()?.iter().all(|&g| g == 0.0));
+                assert!(
+                    grad.flatten_all()?
+                        .to_vec1::<f64>()?
+                        .iter()
+                        .all(|&g| g == 0.0)
+                );
             }
         }
     }
@@ -85,7 +90,12 @@ fn minus_infinity_in_the_table_forbids_an_edge() -> Result<()> {
     assert_eq!(y[0], case.v.to_vec2::<f64>()?[0]);
     assert_eq!(y[1], [0.0; 4]);
     for grad in barred.gradients()? {
-        assert!(grad.flatten_all()?.to_vec1::<f64>()?.iter().all(|g| g.is_finite()));
+        assert!(
+            grad.flatten_all()?
+                .to_vec1::<f64>()?
+                .iter()
+                .all(|g| g.is_finite())
+        );
     }
     Ok(())
 }
@@ -102,7 +112,8 @@ fn weights_make_the_results_that_attention_gives() -> Result<()> {
         }
     }
     let case = Case::new(random(7, (3, 3), 2, false)?, (2, 2, 4), With::default())?;
-    let weights = |head, rows| edge_attention_weights(&case.q, &case.k, &case.attention, head, rows);
+    let weights =
+        |head, rows| edge_attention_weights(&case.q, &case.k, &case.attention, head, rows);
     assert!(weights(2, 0..1).is_err() && weights(0, 2..4).is_err());
     Ok(())
 }

@@ -35,9 +35,10 @@ impl Pattern {
             Self::Full => (0, n),
             Self::Causal => (0, i + 1),
             Self::Band { left, right } => (i.saturating_sub(left), i + right + 1),
-            Self::Chunk { size, left } => {
-                ((i / size).saturating_sub(left) * size, (i / size + 1) * size)
-            }
+            Self::Chunk { size, left } => (
+                (i / size).saturating_sub(left) * size,
+                (i / size + 1) * size,
+            ),
         };
         start..end.min(n)
     }
@@ -194,7 +195,10 @@ proptest! {
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() -> Result<()> {
     let edges = random(1, (3000, 3000), 12, true)?;
-    assert!(edges.incoming().pieces.len() > 8, "work for several threads");
+    assert!(
+        edges.incoming().pieces.len() > 8,
+        "work for several threads"
+    );
     let case = Case::new(edges.clone(), (4, 2, 16), WITH[5])?.to_dtype(DType::F32)?;
     let var = |seed, width| Var::from_tensor(&randn(seed, (3000, width))?.to_dtype(DType::F32)?);
     let (x, to, from) = (var(1, 64)?, var(2, 4)?, var(3, 4)?);
@@ -265,9 +269,16 @@ fn what_disagrees_is_refused() -> Result<()> {
     assert!(features(|x| x.to_dtype(DType::F32)));
     let bias = |change: fn(&mut EdgeBias)| refused(&|c| change(c.attention.bias.as_mut().unwrap()));
     assert!(bias(|b| b.table = b.table.narrow(0, 0, 3).unwrap()));
-    assert!(bias(|b| b.table = b.table.narrow(1, 0, 2).unwrap().contiguous().unwrap()));
+    assert!(bias(
+        |b| b.table = b.table.narrow(1, 0, 2).unwrap().contiguous().unwrap()
+    ));
     assert!(bias(|b| b.buckets = vec![0; b.buckets.len() + 1].into()));
-    assert!(refused(&|c| c.attention.rotary.as_mut().unwrap().key_positions = vec![0; 5].into()));
+    assert!(refused(&|c| c
+        .attention
+        .rotary
+        .as_mut()
+        .unwrap()
+        .key_positions = vec![0; 5].into()));
     for chance in [-0.1, 1.0, f32::NAN] {
         assert!(refused(&|c| c.attention.dropout = Some((chance, key()))));
     }
