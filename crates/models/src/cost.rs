@@ -5,6 +5,7 @@
 
 use attn_core::Mask;
 
+use crate::layers::LayersConfig;
 use crate::{Activation, EncodingConfig, ModelConfig, NormKind, NormOrder};
 
 /// Bytes of one `f32`.
@@ -18,16 +19,12 @@ pub fn n_params(config: &ModelConfig) -> u64 {
         EncodingConfig::Learnt => size(config.max_seq_len().ok()),
         _ => 0,
     };
-    let final_norm = match config.norm_placement() {
-        NormOrder::Pre => norm_params(config),
-        NormOrder::Post => 0,
-    };
     let head = match config.n_classes().ok().flatten() {
         Some(n_classes) => linear_params(config, d, n_classes as u64),
         None if config.tied() || config.pooling().is_some() => 0,
         None => vocab * d,
     };
-    (vocab + positions) * d + config.n_layers() as u64 * block_params(config) + final_norm + head
+    (vocab + positions) * d + layers_params(config) + head
 }
 
 /// Multiply-adds of one token in the matrices of all blocks and of a language model's
@@ -37,7 +34,12 @@ pub fn n_matrix_params(config: &ModelConfig) -> u64 {
         None => size(config.vocab_size().ok()) * config.d_model() as u64,
         Some(_) => 0,
     };
-    config.n_layers() as u64 * block_matrices(config) + head
+    let layers = match LayersConfig::of(config) {
+        Ok(LayersConfig::Recurrent(rnn)) => rnn.n_matrix_params(),
+        Ok(LayersConfig::Convolutional(cnn)) => cnn.n_matrix_params(),
+        Ok(LayersConfig::Attention) | Err(_) => config.n_layers() as u64 * block_matrices(config),
+    };
+    layers + head
 }
 
 /// Floating-point operations of one training step over `n_tokens` packed tokens,
@@ -56,7 +58,12 @@ pub fn step_flops(config: &ModelConfig, n_tokens: u64, n_pairs: u64) -> f64 {
 /// Floating-point operations of one forward pass: a third of [`step_flops`].
 pub fn forward_flops(config: &ModelConfig, n_tokens: u64, n_pairs: u64) -> f64 {
     let matrices = n_matrix_params(config) as f64 * n_tokens as f64;
-    let attention = config.n_layers() as f64 * config.d_model() as f64 * n_pairs as f64;
+    let attention = match LayersConfig::of(config) {
+        Ok(LayersConfig::Recurrent(_) | LayersConfig::Convolutional(_)) => 0.0,
+        Ok(LayersConfig::Attention) | Err(_) => {
+            config.n_layers() as f64 * config.d_model() as f64 * n_pairs as f64
+        }
+    };
     2.0 * matrices + 4.0 * attention
 }
 
@@ -119,6 +126,11 @@ pub fn training_memory(config: &ModelConfig, n_tokens: u64, n_states: u64) -> Me
 /// Numbers kept of one token until the backward pass.
 fn activations_per_token(config: &ModelConfig) -> u64 {
     let (d, d_ff) = (config.d_model() as u64, config.d_ff() as u64);
+    match LayersConfig::of(config) {
+        Ok(LayersConfig::Recurrent(rnn)) => return rnn.n_activations() + 2 * d,
+        Ok(LayersConfig::Convolutional(cnn)) => return cnn.n_activations() + 2 * d,
+        Ok(LayersConfig::Attention) | Err(_) => {}
+    }
     // Each layer's input and output; norms keep two statistics, attention its log-sum-exp.
     let norms = 2 * (d + 2);
     let attention = d + 2 * kv_dim(config) + d + config.n_heads() as u64;
@@ -130,6 +142,20 @@ fn activations_per_token(config: &ModelConfig) -> u64 {
     let block = norms + attention + inner + residuals;
     // Embedding and last norm; and the gradients of the widest block while it is passed.
     config.n_layers() as u64 * block + 3 * d + block
+}
+
+/// Between embedding and head.
+fn layers_params(config: &ModelConfig) -> u64 {
+    match LayersConfig::of(config) {
+        Ok(LayersConfig::Recurrent(rnn)) => return rnn.n_params(),
+        Ok(LayersConfig::Convolutional(cnn)) => return cnn.n_params(),
+        Ok(LayersConfig::Attention) | Err(_) => {}
+    }
+    let final_norm = match config.norm_placement() {
+        NormOrder::Pre => norm_params(config),
+        NormOrder::Post => 0,
+    };
+    config.n_layers() as u64 * block_params(config) + final_norm
 }
 
 fn block_params(config: &ModelConfig) -> u64 {

@@ -3,6 +3,10 @@
 //! - [`ModelConfig`] is that table, valid by construction; [`Model::build`] makes the
 //!   model of it.
 //! - [`text`] has the models that read text; each can be made and called by itself.
+//! - [`Layers`] is what stands between embedding and head, [`baseline`] what attention is
+//!   compared with.
+//! - [`ctc_decode`] turns the symbols of frames into labels, and [`edit_distance`] says how
+//!   wrong they are.
 //! - [`cost`] counts what a model needs before it is made.
 //!
 //! ```
@@ -49,6 +53,11 @@
 //! | `blocks.i.mlp.{up,gate,down}.bias` | rows of the weight | `bias` |
 //! | `norm.weight` | `[d_model]` | `norm_placement = "pre"` |
 //! | `norm.bias` | `[d_model]` | and `norm = "layer"` and `bias` |
+//! | `blocks.i.forward.input.weight` | `[g · h, d_model]` | `backbone = "gru"` (`g` = 3) or `"lstm"` (4); `h` is `d_model`, or half of it where there is a `backward` |
+//! | `blocks.i.forward.state.weight` | `[g · h, h]` | with them |
+//! | `blocks.i.forward.{input,state}.bias` | `[g · h]` | and `bias` |
+//! | `blocks.i.backward…` | as `forward` | and `mask = "full"` |
+//! | `blocks.i.conv.weight` | `[d_model, 5 · d_model]` | `backbone = "cnn"` over sequences, which has `blocks.i.norm` and `norm`, too |
 //! | `head.weight` | `[vocab_size, d_model]` | text-lm with `tied = false` |
 //! | `head.weight` | `[n_classes, d_model]` | text-classifier |
 //! | `head.bias` | `[n_classes]` | text-classifier with `bias` |
@@ -61,9 +70,13 @@
 //! N(0, 0.02² / (2 n_layers)). It uses the exact GELU where GPT-2 has the tanh form, our
 //! default; losses of the two agree to the noise of a seed.
 
+pub mod baseline;
 mod config;
 pub mod cost;
+pub mod ctc_decode;
+mod edit_distance;
 mod evaluation;
+mod layers;
 mod model;
 mod objective;
 mod parameters;
@@ -75,8 +88,10 @@ pub use config::{
     Activation, Backbone, ConfigError, DataSizes, GraphConfig, ImageConfig, Kind, MaskConfig,
     Modality, ModelConfig, NormKind, NormOrder, Pooling, SpeechConfig,
 };
+pub use edit_distance::edit_distance;
 pub use encodings::EncodingConfig;
 pub use evaluation::{Confusion, Edits, Errors, Evaluation, Outcome, Ranks, Scores};
+pub use layers::Layers;
 pub use model::Model;
 pub use objective::LossOptions;
 pub use parameters::{Parameter, parameters};

@@ -122,8 +122,8 @@ impl Model {
         }
     }
 
-    /// The blocks, to look at.
-    pub fn stack(&self) -> &Stack {
+    /// The blocks of attention, if the model has any, to look at.
+    pub fn stack(&self) -> Option<&Stack> {
         match self {
             Self::CausalLm(model) => model.stack(),
             Self::TextClassifier(model) => model.stack(),

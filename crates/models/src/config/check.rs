@@ -5,7 +5,10 @@ use std::ops::RangeInclusive;
 use encodings::{EncodingConfig, SinusoidalConfig};
 
 use super::raw::RawModel;
-use super::{Activation, ConfigError, Kind, MaskConfig, Modality, ModelConfig, Particular};
+use super::{
+    Activation, Backbone, ConfigError, Kind, MaskConfig, Modality, ModelConfig, Particular,
+};
+use crate::layers::LayersConfig;
 
 /// Widest residual stream.
 const MAX_D_MODEL: usize = 1 << 16;
@@ -67,7 +70,7 @@ impl TryFrom<RawModel> for ModelConfig {
                 raw.attention_dropout.unwrap_or(raw.dropout),
             )?,
             mask: mask(raw.mask, kind)?,
-            position: position(raw.position, kind, d_model, n_heads)?,
+            position: position(raw.position, (kind, raw.backbone), d_model, n_heads)?,
             norm: raw.norm,
             norm_placement: raw.norm_placement,
             norm_eps: positive("norm_eps", raw.norm_eps, 1.0)?,
@@ -87,6 +90,9 @@ impl TryFrom<RawModel> for ModelConfig {
                 Modality::Graph => Particular::Graph(raw.graph.unwrap_or_default()),
             },
         };
+        if let Modality::Text | Modality::Speech = kind.modality() {
+            LayersConfig::of(&config)?;
+        }
         if crate::cost::n_params(&config) > MAX_PARAMETERS {
             let Self {
                 d_model,
@@ -219,15 +225,27 @@ fn mask(mask: Option<MaskConfig>, kind: Kind) -> Result<MaskConfig, ConfigError>
 
 fn position(
     position: Option<EncodingConfig>,
-    kind: Kind,
+    (kind, backbone): (Kind, Backbone),
     d_model: usize,
     n_heads: usize,
 ) -> Result<EncodingConfig, ConfigError> {
     let position = position.unwrap_or(match kind.modality() {
+        // Recurrences and convolutions know the order of what they read.
+        _ if backbone != Backbone::Transformer => EncodingConfig::None,
         Modality::Text | Modality::Image => EncodingConfig::Learnt,
         Modality::Speech => EncodingConfig::Sinusoidal(SinusoidalConfig::default()),
         Modality::Graph => EncodingConfig::None,
     });
+    let added = matches!(
+        position,
+        EncodingConfig::None | EncodingConfig::Sinusoidal(_) | EncodingConfig::Learnt
+    );
+    if backbone != Backbone::Transformer && !added {
+        return Err(ConfigError::PositionNeedsAttention {
+            position: position.name(),
+            backbone,
+        });
+    }
     let head_dim = d_model / n_heads;
     match position {
         EncodingConfig::Rotary(_) if !head_dim.is_multiple_of(2) => Err(ConfigError::OddHeads {

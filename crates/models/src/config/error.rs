@@ -107,6 +107,39 @@ pub enum ConfigError {
         kind: Kind,
     },
 
+    /// A mask that only attention follows.
+    #[error(
+        "mask = {mask} is for attention; with backbone = \"{backbone}\" use \"causal\" or \"full\""
+    )]
+    NeedsAttention {
+        /// The mask.
+        mask: MaskConfig,
+        /// The backbone.
+        backbone: Backbone,
+    },
+
+    /// A position that is told inside attention.
+    #[error(
+        "position = \"{position}\" is told inside attention; with backbone = \"{backbone}\" use \
+         \"none\", \"sinusoidal\" or \"learnt\""
+    )]
+    PositionNeedsAttention {
+        /// The encoding.
+        position: &'static str,
+        /// The backbone.
+        backbone: Backbone,
+    },
+
+    /// States of which half run backward, and an odd number of them.
+    #[error(
+        "d_model = {d_model} is odd, but half of the states run backward; use an even d_model, or \
+         mask = \"causal\""
+    )]
+    OddStates {
+        /// Width of the residual stream.
+        d_model: usize,
+    },
+
     /// More parameters than any machine holds.
     #[error(
         "d_model = {d_model}, d_ff = {d_ff} and n_layers = {n_layers} make more than 2^36 \
@@ -157,6 +190,9 @@ impl ConfigError {
             Self::OddHeads { .. } => &["d_model", "n_heads", "position"],
             Self::ReadsItsTargets { .. } => &["mask"],
             Self::ForeignBackbone { .. } => &["backbone", "kind"],
+            Self::NeedsAttention { .. } => &["mask", "backbone"],
+            Self::PositionNeedsAttention { .. } => &["position", "backbone"],
+            Self::OddStates { .. } => &["d_model", "mask"],
             Self::TooManyParameters { .. } => &["d_model", "d_ff", "n_layers"],
         }
     }

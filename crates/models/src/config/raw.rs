@@ -43,7 +43,7 @@ pub(super) struct RawModel {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) mask: Option<MaskConfig>,
     /// How the model is told where a row stands; if absent "learnt" for text and images,
-    /// "sinusoidal" for sound, "none" for graphs.
+    /// "sinusoidal" for sound, "none" for graphs and behind any backbone but "transformer".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) position: Option<EncodingConfig>,
     /// Which statistics a norm removes.

@@ -215,6 +215,40 @@ fn what_cannot_be_a_model_is_refused() {
 }
 
 #[test]
+fn recurrent_layers_refuse_what_only_attention_follows() {
+    for (keys, want) in [
+        (
+            "mask = { band = { left = 2, right = 1 } }",
+            "mask = { band = { left = 2, right = 1 } } is for attention; with backbone = \"gru\" \
+             use \"causal\" or \"full\"",
+        ),
+        (
+            "position = 'rotary'",
+            "position = \"rotary\" is told inside attention; with backbone = \"gru\" use \
+             \"none\", \"sinusoidal\" or \"learnt\"",
+        ),
+        (
+            "d_model = 33\nn_heads = 1",
+            "d_model = 33 is odd, but half of the states run backward; use an even d_model, or \
+             mask = \"causal\"",
+        ),
+    ] {
+        let got = refusal(CLASSIFIER, &format!("backbone = 'gru'\n{keys}"));
+        assert_eq!(got, want);
+    }
+}
+
+#[test]
+fn recurrent_layers_need_no_position() -> Result {
+    let config = parse(&format!("{LM}backbone = 'gru'"))?;
+    assert_eq!(config.position(), EncodingConfig::None);
+    assert_eq!(config.backbone(), Backbone::Gru);
+    let again: ModelConfig = toml::from_str(&toml::to_string(&config)?)?;
+    assert_eq!(again, config);
+    Ok(())
+}
+
+#[test]
 fn every_error_tells_which_keys_it_is_about() {
     let errors = [
         ConfigError::HeadsDoNotDivide {
@@ -257,6 +291,15 @@ fn every_error_tells_which_keys_it_is_about() {
             d_ff: 262144,
             n_layers: 1024,
         },
+        ConfigError::NeedsAttention {
+            mask: MaskConfig::Band { left: 1, right: 1 },
+            backbone: Backbone::Gru,
+        },
+        ConfigError::PositionNeedsAttention {
+            position: "alibi",
+            backbone: Backbone::Lstm,
+        },
+        ConfigError::OddStates { d_model: 33 },
         ConfigError::Unresolved { key: "n_classes" },
         ConfigError::TooSmallForData {
             key: "vocab_size",

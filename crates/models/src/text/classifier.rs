@@ -108,8 +108,8 @@ impl TextClassifier {
         self.trunk.max_seq_len()
     }
 
-    /// The blocks, to look at.
-    pub fn stack(&self) -> &Stack {
+    /// The blocks of attention, if the model has any, to look at.
+    pub fn stack(&self) -> Option<&Stack> {
         self.trunk.stack()
     }
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use attn_core::{KvCache, Linear, Mask, Pass, Pattern, Stack, Targets};
+use attn_core::{Linear, Mask, Pass, Pattern, Stack, Targets};
 use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
 
+use super::cache::Cache;
 use super::trunk::{Trunk, first_weights};
 use crate::ModelConfig;
 use crate::evaluation::Evaluation;
@@ -140,18 +141,16 @@ impl CausalLm {
     /// # Errors
     ///
     /// As [`CausalLm::logits`]; the cache then holds what it held before.
-    pub fn decode(&self, tokens: Arc<[u32]>, cache: &mut KvCache) -> Result<Tensor> {
-        let Some(last) = tokens.len().checked_sub(1) else {
+    pub fn decode(&self, tokens: Arc<[u32]>, cache: &mut Cache) -> Result<Tensor> {
+        if tokens.is_empty() {
             bail!("no tokens to decode");
-        };
+        }
         let x = self.trunk.decode(tokens, cache)?;
-        self.head
-            .forward_with(&x.narrow(0, last, 1)?, None, None)?
-            .squeeze(0)
+        self.head.forward_with(&x, None, None)?.squeeze(0)
     }
 
     /// An empty cache for [`CausalLm::decode`].
-    pub fn cache(&self) -> KvCache {
+    pub fn cache(&self) -> Cache {
         self.trunk.cache()
     }
 
@@ -165,8 +164,8 @@ impl CausalLm {
         self.trunk.max_seq_len()
     }
 
-    /// The blocks, to look at.
-    pub fn stack(&self) -> &Stack {
+    /// The blocks of attention, if the model has any, to look at.
+    pub fn stack(&self) -> Option<&Stack> {
         self.trunk.stack()
     }
 }

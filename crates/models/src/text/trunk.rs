@@ -2,24 +2,25 @@
 
 use std::sync::Arc;
 
-use attn_core::{Context, Dropout, Embedding, KvCache, Mask, Pass, Pattern, Position, Stack};
+use attn_core::{Context, Dropout, Embedding, Mask, Pass, Pattern, Position, Stack};
 use candle_core::{Error, Result, Tensor, bail};
 use candle_nn::{Init, VarBuilder};
 use encodings::Sizes;
 
+use super::cache::{Cache, Kept};
 use crate::ModelConfig;
-use crate::stack::stack_config;
+use crate::layers::Layers;
 
-/// Token embedding, position encoding, blocks.
+/// Token embedding, position encoding, layers.
 ///
 /// Parameters, under the prefix of the builder: `embed.weight`; `position.weight` if
-/// positions are learnt; `blocks.0`, `blocks.1`, …; `norm` in a pre-norm model.
+/// positions are learnt; those of [`Layers`].
 #[derive(Debug, Clone)]
 pub(super) struct Trunk {
     embed: Embedding,
     position: Arc<dyn Position>,
     dropout: Dropout,
-    stack: Stack,
+    layers: Layers,
     pattern: Pattern,
     max_seq_len: usize,
 }
@@ -42,7 +43,7 @@ impl Trunk {
                 .build(&sizes, vb.pp("position"))
                 .map_err(Error::wrap)?,
             dropout: Dropout::new(config.dropout() as f32, &vb.pp("embed")),
-            stack: Stack::new(&stack_config(config)?, vb)?,
+            layers: Layers::new(config, vb)?,
             pattern: config.mask().into(),
             max_seq_len,
         })
@@ -59,31 +60,46 @@ impl Trunk {
             pass,
         };
         let x = self.embed(tokens, context)?;
-        self.stack.forward(&x, context)
+        self.layers.forward(&x, context)
     }
 
-    /// The rows of `tokens` that follow those in `cache`, one sequence.
+    /// The last of the rows of `tokens`, which follow those in `cache`, one sequence.
     ///
     /// # Shapes
     ///
-    /// - `tokens`: `[n]`
-    /// - returns: `[n, d_model]`
-    pub(super) fn decode(&self, tokens: Arc<[u32]>, cache: &mut KvCache) -> Result<Tensor> {
-        let n = u32::try_from(tokens.len()).map_err(Error::wrap)?;
-        let mask = cache
-            .mask(self.pattern.clone(), &[n])
-            .map_err(Error::wrap)?;
-        let context = Context {
-            mask: &mask,
-            position: &*self.position,
-            pass: Pass::eval(),
+    /// - `tokens`: `[n]`, at least one
+    /// - returns: `[1, d_model]`
+    pub(super) fn decode(&self, tokens: Arc<[u32]>, cache: &mut Cache) -> Result<Tensor> {
+        let rows = match (&self.layers, &mut cache.0) {
+            (Layers::Attention(stack), Kept::Attention(cache)) => {
+                let n = u32::try_from(tokens.len()).map_err(Error::wrap)?;
+                let mask = cache
+                    .mask(self.pattern.clone(), &[n])
+                    .map_err(Error::wrap)?;
+                let context = Context {
+                    mask: &mask,
+                    position: &*self.position,
+                    pass: Pass::eval(),
+                };
+                stack.decode(&self.embed(tokens, context)?, context, cache)?
+            }
+            (Layers::Recurrent(_) | Layers::Convolutional(_), Kept::Tokens(read)) => {
+                let all = [read, &tokens[..]].concat();
+                let mask = Mask::single(self.pattern.clone(), all.len()).map_err(Error::wrap)?;
+                let rows = self.forward(all.clone().into(), &mask, Pass::eval())?;
+                *read = all;
+                rows
+            }
+            _ => bail!("the cache is that of another model"),
         };
-        let x = self.embed(tokens, context)?;
-        self.stack.decode(&x, context, cache)
+        rows.narrow(0, rows.dim(0)? - 1, 1)
     }
 
-    pub(super) fn cache(&self) -> KvCache {
-        self.stack.cache(1)
+    pub(super) fn cache(&self) -> Cache {
+        Cache(match &self.layers {
+            Layers::Attention(stack) => Kept::Attention(stack.cache(1)),
+            Layers::Recurrent(_) | Layers::Convolutional(_) => Kept::Tokens(Vec::new()),
+        })
     }
 
     pub(super) fn embedding(&self) -> &Tensor {
@@ -98,8 +114,8 @@ impl Trunk {
         self.max_seq_len
     }
 
-    pub(super) fn stack(&self) -> &Stack {
-        &self.stack
+    pub(super) fn stack(&self) -> Option<&Stack> {
+        self.layers.stack()
     }
 
     fn embed(&self, tokens: Arc<[u32]>, context: Context<'_>) -> Result<Tensor> {

@@ -38,7 +38,12 @@ const CHOICES: [&str; 16] = [
 
 /// Every variant of a language model.
 pub(crate) fn lms() -> Vec<ModelConfig> {
-    let own = ["tied = false", "mask = { band = { left = 2, right = 0 } }"];
+    let own = [
+        "tied = false",
+        "mask = { band = { left = 2, right = 0 } }",
+        "backbone = 'gru'",
+        "backbone = 'lstm'\nbias = false\nposition = 'learnt'",
+    ];
     CHOICES
         .iter()
         .chain(&own)
@@ -54,6 +59,9 @@ pub(crate) fn classifiers() -> Vec<ModelConfig> {
         "mask = 'causal'",
         "mask = { band = { left = 2, right = 1 } }",
         "mask = { chunk = { size = 2, left = 1 } }",
+        "backbone = 'gru'",
+        "backbone = 'lstm'\nmask = 'causal'",
+        "backbone = 'gru'\nbias = false\nposition = 'sinusoidal'",
     ];
     CHOICES
         .iter()

@@ -1,5 +1,6 @@
 //! What models promise, on tiny ones.
 
+mod baseline;
 mod golden;
 mod made;
 mod oracle;

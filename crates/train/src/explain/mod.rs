@@ -80,7 +80,9 @@ fn step(config: &RunConfig) -> String {
         "12 · {n_layers} layers · {d_model} wide · {} pairs",
         grouped(n_pairs)
     );
-    text.push_str(&line("attention", &formula, &flops(attention)));
+    if attention > 0.0 {
+        text.push_str(&line("attention", &formula, &flops(attention)));
+    }
     text.push_str(&line("together", "", &flops(products + attention)));
     text
 }

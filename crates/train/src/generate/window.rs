@@ -1,8 +1,7 @@
 //! What the model reads of a text that grows.
 
-use attn_core::KvCache;
 use candle_core::{DType, Result};
-use models::text::CausalLm;
+use models::text::{Cache, CausalLm};
 
 /// The first token that is read when `n` tokens are there and at most `longest` can be.
 ///
@@ -20,7 +19,7 @@ pub(super) fn start(n: usize, longest: usize) -> usize {
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
     model: &'a CausalLm,
-    cache: KvCache,
+    cache: Cache,
     /// The tokens of `window_start..window_start + cached` of the text are in the cache.
     window_start: usize,
     cached: usize,
