@@ -10,9 +10,10 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::call::{Call, Known, Scratch};
-use super::pairs::{Numbers, blocks};
+use super::pairs::{Numbers, ahead, blocks, stride};
 use super::score::Score;
 use crate::Real;
+use crate::attention::Heads;
 use crate::parallel::rows_mut;
 use crate::simd::{Kernel, Lanes, sum_of_products};
 use crate::view::{Columns, Panel, SharedRows};
@@ -26,19 +27,20 @@ pub(super) struct Gradients<'a, T> {
     pub(super) values: Columns<'a, T>,
     /// `[n_edges, n_kv_heads · head_dim]`, if it is wanted.
     pub(super) features: Option<SharedRows<'a, T>>,
-    /// `[n_pieces, n_buckets · n_heads]`, if it is wanted.
+    /// `[n_pieces, n_buckets · stride]`, if it is wanted.
     pub(super) bias: Option<SharedRows<'a, T>>,
 }
 
-/// `Σ dy·y` of each row and head: `[n, n_heads]`.
-pub(super) fn deltas<T: Real>(y: &[T], dy: &[T], head_dim: usize) -> Vec<T> {
-    let mut delta = vec![T::zero(); y.len() / head_dim];
-    rows_mut(&mut delta, 1, |first, delta| {
-        let of_piece = first * head_dim..(first + delta.len()) * head_dim;
+/// `Σ dy·y` of each row and head: `[n, stride]`.
+pub(super) fn deltas<T: Real>(y: &[T], dy: &[T], heads: &Heads) -> Vec<T> {
+    let (width, stride) = (heads.q_width(), stride(heads.n_heads));
+    let mut delta = vec![T::zero(); y.len() / width * stride];
+    rows_mut(&mut delta, stride, |first, delta| {
+        let of_piece = first * width..(first + delta.len() / stride) * width;
         T::dispatch(Deltas {
             y: &y[of_piece.clone()],
             dy: &dy[of_piece],
-            head_dim,
+            heads,
             delta,
         });
     });
@@ -48,7 +50,7 @@ pub(super) fn deltas<T: Real>(y: &[T], dy: &[T], head_dim: usize) -> Vec<T> {
 struct Deltas<'a, T> {
     y: &'a [T],
     dy: &'a [T],
-    head_dim: usize,
+    heads: &'a Heads,
     delta: &'a mut [T],
 }
 
@@ -57,10 +59,14 @@ impl<T: Real> Kernel<T> for Deltas<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self, lanes: L) {
-        let heads = self.y.chunks_exact(self.head_dim);
-        let heads = heads.zip(self.dy.chunks_exact(self.head_dim));
-        for ((y, dy), delta) in heads.zip(self.delta) {
-            *delta = sum_of_products(lanes, y, dy);
+        let (width, d) = (self.heads.q_width(), self.heads.head_dim);
+        let rows = self.y.chunks_exact(width).zip(self.dy.chunks_exact(width));
+        let stride = stride(self.heads.n_heads);
+        for ((y, dy), delta) in rows.zip(self.delta.chunks_exact_mut(stride)) {
+            let heads = y.chunks_exact(d).zip(dy.chunks_exact(d));
+            for ((y, dy), delta) in heads.zip(delta) {
+                *delta = sum_of_products(lanes, y, dy);
+            }
         }
     }
 }
@@ -128,7 +134,7 @@ impl<T: Real, S: Score<T>> Kernel<T> for Destinations<'_, '_, T, S> {
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(mut self, lanes: L) {
         let (call, known) = (self.call, self.known);
-        let h = call.heads.n_heads;
+        let h = stride(call.heads.n_heads);
         let side = call.edges.incoming();
         let mut numbers = Numbers::new();
         let mut scratch = Scratch::new(h);
@@ -137,6 +143,7 @@ impl<T: Real, S: Score<T>> Kernel<T> for Destinations<'_, '_, T, S> {
         for row in self.rows {
             let into = self.destination.row(row - first);
             for block in blocks(side.places(row)) {
+                call.prefetch_sources(ahead(side, &block));
                 let place = block.start - first_edge;
                 let pairs = numbers.incoming(side, row, block);
                 let (weights, grads) = call.weights_again(lanes, &pairs, known, &mut scratch);
@@ -178,6 +185,7 @@ impl<T: Real, S: Score<T>> Kernel<T> for Sources<'_, '_, T, S> {
         let first = self.rows.start;
         for row in self.rows {
             for block in blocks(side.places(row)) {
+                call.prefetch_destinations(ahead(side, &block), known);
                 let pairs = numbers.outgoing(side, row, block);
                 let (weights, grads) = call.weights_again(lanes, &pairs, known, &mut scratch);
                 let into = self.source.row(row - first);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor, bail};
 
-use super::pairs::Pairs;
+use super::pairs::{Pairs, stride};
 use crate::Real;
 use crate::simd::{Lanes, map2};
 use crate::storage::values;
@@ -28,9 +28,9 @@ pub struct EdgeBias {
 
 /// An [`EdgeBias`], a row for each bucket.
 pub(super) struct Table<'a, T> {
-    /// `[n_buckets, n_heads]`
+    /// `[n_buckets, stride]`
     rows: Vec<T>,
-    n_heads: usize,
+    stride: usize,
     buckets: &'a [u32],
 }
 
@@ -64,13 +64,16 @@ impl EdgeBias {
             );
         }
         let values = values::<T>(table)?;
-        let by_bucket = |bucket| (0..n_heads).map(move |head| (head, bucket));
-        let rows = (0..n_buckets).flat_map(by_bucket);
+        let stride = stride(n_heads);
+        let mut rows = vec![T::zero(); n_buckets * stride];
+        for (bucket, row) in rows.chunks_exact_mut(stride).enumerate() {
+            for (head, number) in row[..n_heads].iter_mut().enumerate() {
+                *number = values[head * n_buckets + bucket];
+            }
+        }
         Ok(Table {
-            rows: rows
-                .map(|(head, bucket)| values[head * n_buckets + bucket])
-                .collect(),
-            n_heads,
+            rows,
+            stride,
             buckets,
         })
     }
@@ -85,7 +88,7 @@ impl<T: Real> Table<'_, T> {
     /// `scores += table`
     #[inline(always)]
     pub(super) fn add_to<L: Lanes<Elem = T>>(&self, lanes: L, pairs: &Pairs<'_>, scores: &mut [T]) {
-        let n = self.n_heads;
+        let n = self.stride;
         for (&edge, scores) in pairs.edges.iter().zip(scores.chunks_exact_mut(n)) {
             let row = self.buckets[edge as usize] as usize * n;
             map2(lanes, scores, &self.rows[row..row + n], |score, bias| {
@@ -94,7 +97,7 @@ impl<T: Real> Table<'_, T> {
         }
     }
 
-    /// Adds gradients of scores to `sums`, `[n_buckets, n_heads]`.
+    /// Adds gradients of scores to `sums`, `[n_buckets, stride]`.
     #[inline(always)]
     pub(super) fn sum_into<L: Lanes<Elem = T>>(
         &self,
@@ -103,7 +106,7 @@ impl<T: Real> Table<'_, T> {
         grads: &[T],
         sums: &mut [T],
     ) {
-        let n = self.n_heads;
+        let n = self.stride;
         for (&edge, grads) in pairs.edges.iter().zip(grads.chunks_exact(n)) {
             let row = self.buckets[edge as usize] as usize * n;
             map2(lanes, &mut sums[row..row + n], grads, |sum, grad| {
@@ -114,15 +117,15 @@ impl<T: Real> Table<'_, T> {
 }
 
 /// Adds up the sums of all pieces, in order: `[n_heads, n_buckets]` from
-/// `[n_pieces, n_buckets, n_heads]`.
+/// `[n_pieces, n_buckets, stride]`.
 pub(super) fn add_up<T: Real>(pieces: &[T], n_heads: usize, into: &mut [T], accumulate: bool) {
     if !accumulate {
         into.fill(T::zero());
     }
-    let n_buckets = into.len() / n_heads;
-    for sums in pieces.chunks_exact(into.len().max(1)) {
-        for (bucket, sums) in sums.chunks_exact(n_heads).enumerate() {
-            for (head, &sum) in sums.iter().enumerate() {
+    let (n_buckets, stride) = (into.len() / n_heads, stride(n_heads));
+    for sums in pieces.chunks_exact((n_buckets * stride).max(1)) {
+        for (bucket, sums) in sums.chunks_exact(stride).enumerate() {
+            for (head, &sum) in sums[..n_heads].iter().enumerate() {
                 into[head * n_buckets + bucket] += sum;
             }
         }

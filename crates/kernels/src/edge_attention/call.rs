@@ -3,11 +3,11 @@
 use super::bias::Table;
 use super::dropout::Dropout;
 use super::heads::{Narrow, dots, gather, spread};
-use super::pairs::{BLOCK, Pairs};
+use super::pairs::{BLOCK, Pairs, stride};
 use super::score::Score;
 use super::softmax::{backward, exp};
 use crate::attention::Heads;
-use crate::simd::{Lanes, map2};
+use crate::simd::{Lanes, map2, prefetch};
 use crate::view::Rows;
 use crate::{Edges, Real};
 
@@ -27,7 +27,7 @@ pub(super) struct Call<'a, T, S> {
 pub(super) struct Known<'a, T> {
     /// Gradient with respect to the results: `[n_destinations, n_heads · head_dim]`.
     pub(super) dy: Rows<'a, T>,
-    /// Logarithm of the sum of `e^score`, and `Σ dy·y`: `[n_destinations, n_heads]`.
+    /// Logarithm of the sum of `e^score`, and `Σ dy·y`: `[n_destinations, stride]`.
     pub(super) log_sum: Rows<'a, T>,
     pub(super) delta: Rows<'a, T>,
 }
@@ -36,13 +36,13 @@ impl<'a, T> Known<'a, T> {
     pub(super) fn new(heads: &Heads, dy: &'a [T], log_sum: &'a [T], delta: &'a [T]) -> Self {
         Self {
             dy: Rows::contiguous(dy, heads.q_width()),
-            log_sum: Rows::contiguous(log_sum, heads.n_heads),
-            delta: Rows::contiguous(delta, heads.n_heads),
+            log_sum: Rows::contiguous(log_sum, stride(heads.n_heads)),
+            delta: Rows::contiguous(delta, stride(heads.n_heads)),
         }
     }
 }
 
-/// Numbers for each edge of a block and each head.
+/// [`stride`] numbers for each edge of a block.
 pub(super) struct Scratch<T> {
     /// Scores, then weights.
     pub(super) scores: Vec<T>,
@@ -53,7 +53,7 @@ pub(super) struct Scratch<T> {
 
 impl<T: Real> Scratch<T> {
     pub(super) fn new(n_heads: usize) -> Self {
-        let numbers = || vec![T::zero(); BLOCK * n_heads];
+        let numbers = || vec![T::zero(); BLOCK * stride(n_heads)];
         Self {
             scores: numbers(),
             grads: numbers(),
@@ -70,6 +70,24 @@ impl<T: Real, S: Score<T>> Call<'_, T, S> {
         Narrow {
             row: self.v.row(source, 0, width),
             extra: self.features.map(|features| features.row(edge, 0, width)),
+        }
+    }
+
+    /// Asks for the memory that edges from rows `sources` need.
+    #[inline(always)]
+    pub(super) fn prefetch_sources(&self, sources: &[u32]) {
+        for &source in sources {
+            self.score.prefetch_source(source as usize);
+            prefetch(self.v.row(source as usize, 0, self.heads.kv_width()));
+        }
+    }
+
+    /// Asks for the memory that edges into rows `destinations` need.
+    #[inline(always)]
+    pub(super) fn prefetch_destinations(&self, destinations: &[u32], known: &Known<'_, T>) {
+        for &destination in destinations {
+            self.score.prefetch_destination(destination as usize);
+            prefetch(known.dy.row(destination as usize, 0, self.heads.q_width()));
         }
     }
 
@@ -91,7 +109,7 @@ impl<T: Real, S: Score<T>> Call<'_, T, S> {
         scratch: &mut Scratch<T>,
     ) {
         if let Some(dropout) = &self.dropout {
-            let n = pairs.len() * self.heads.n_heads;
+            let n = pairs.len() * stride(self.heads.n_heads);
             let keep = &mut scratch.keep[..n];
             dropout.fill(pairs.edges, keep);
             map2(lanes, &mut scratch.scores[..n], keep, |weight, keep| {
@@ -109,7 +127,7 @@ impl<T: Real, S: Score<T>> Call<'_, T, S> {
         weights: &[T],
         y: &mut [T],
     ) {
-        let rows = weights.chunks_exact(self.heads.n_heads);
+        let rows = weights.chunks_exact(stride(self.heads.n_heads));
         for ((_, j, edge), weights) in pairs.iter().zip(rows) {
             let value = self.value(j, edge);
             spread(lanes, &self.heads, T::one(), weights, value, y);
@@ -125,7 +143,7 @@ impl<T: Real, S: Score<T>> Call<'_, T, S> {
         known: &Known<'_, T>,
         scratch: &'b mut Scratch<T>,
     ) -> (&'b [T], &'b [T]) {
-        let h = self.heads.n_heads;
+        let h = stride(self.heads.n_heads);
         let n = pairs.len() * h;
         let weights = &mut scratch.scores[..n];
         let grads = &mut scratch.grads[..n];
@@ -166,7 +184,7 @@ impl<T: Real, S: Score<T>> Call<'_, T, S> {
         weights: &[T],
         into: &mut [T],
     ) {
-        let rows = weights.chunks_exact(self.heads.n_heads);
+        let rows = weights.chunks_exact(stride(self.heads.n_heads));
         for ((i, ..), weights) in pairs.iter().zip(rows) {
             self.to_value(lanes, i, known, weights, into);
         }

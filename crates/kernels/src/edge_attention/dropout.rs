@@ -2,6 +2,7 @@
 
 use candle_core::{Result, bail};
 
+use super::pairs::stride;
 use crate::Real;
 use crate::rng::Key;
 
@@ -35,7 +36,8 @@ impl Dropout {
         }))
     }
 
-    /// Fills `keep`: for each edge, what the weight of each head is multiplied by.
+    /// Fills `keep`: for each edge, what the weight of each head is multiplied by; rows
+    /// are `stride` wide.
     #[inline(always)]
     pub(super) fn fill<T: Real>(&self, edges: &[u32], keep: &mut [T]) {
         let blocks = self.n_heads.div_ceil(4);
@@ -53,7 +55,7 @@ impl Dropout {
             for i in 0..16.min(n - first) {
                 let (edge, block) = at(i);
                 let heads = 4 * block..self.n_heads.min(4 * block + 4);
-                let keep = &mut keep[edge * self.n_heads..][heads];
+                let keep = &mut keep[edge * stride(self.n_heads)..][heads];
                 for (keep, words) in keep.iter_mut().zip(&words) {
                     let kept = words[i] >= self.threshold;
                     *keep = if kept { factor } else { T::zero() };

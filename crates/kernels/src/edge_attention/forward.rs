@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::call::{Call, Scratch};
-use super::pairs::{Numbers, blocks};
+use super::pairs::{Numbers, ahead, blocks, stride};
 use super::score::Score;
 use super::softmax::Running;
 use crate::Real;
@@ -17,8 +17,8 @@ use crate::view::{Panel, SharedRows};
 pub(super) struct Results<'a, T> {
     /// `[n_destinations, n_heads · head_dim]`, zeros at first
     pub(super) y: SharedRows<'a, T>,
-    /// `[n_destinations, n_heads]`: logarithm of the sum of `e^score`; `inf` for a
-    /// row that reads nothing
+    /// `[n_destinations, stride]`: logarithm of the sum of `e^score`; `inf` for a row
+    /// that reads nothing, and past the heads
     pub(super) log_sum: SharedRows<'a, T>,
 }
 
@@ -30,7 +30,11 @@ pub(super) fn forward<T: Real, S: Score<T>>(call: &Call<'_, T, S>, results: &Res
         // SAFETY: pieces share no row.
         let y = unsafe { results.y.panel(rows.clone(), 0..heads.q_width()) };
         // SAFETY: as above.
-        let log_sum = unsafe { results.log_sum.panel(rows.clone(), 0..heads.n_heads) };
+        let log_sum = unsafe {
+            results
+                .log_sum
+                .panel(rows.clone(), 0..stride(heads.n_heads))
+        };
         T::dispatch(Piece {
             call,
             rows: rows.clone(),
@@ -65,9 +69,10 @@ impl<T: Real, S: Score<T>> Kernel<T> for Piece<'_, '_, T, S> {
             running.start();
             let places = side.places(row);
             for block in blocks(places.clone()) {
+                call.prefetch_sources(ahead(side, &block));
                 let again = block.start > places.start;
                 let pairs = numbers.incoming(side, row, block);
-                let n = pairs.len() * h;
+                let n = pairs.len() * stride(h);
                 call.scores(lanes, &pairs, &mut scratch.scores[..n]);
                 running.step(lanes, &mut scratch.scores[..n]);
                 if again {
@@ -77,7 +82,8 @@ impl<T: Real, S: Score<T>> Kernel<T> for Piece<'_, '_, T, S> {
                 call.add_values(lanes, &pairs, &scratch.scores[..n], y);
             }
             let log_sum = self.log_sum.row(row - first);
-            for (head, log_sum) in log_sum.iter_mut().enumerate() {
+            log_sum[h..].fill(T::from_f64(f64::INFINITY));
+            for (head, log_sum) in log_sum[..h].iter_mut().enumerate() {
                 let (max, sum) = (running.max[head], &mut running.sum[head]);
                 if *sum == T::zero() {
                     *log_sum = T::from_f64(f64::INFINITY);

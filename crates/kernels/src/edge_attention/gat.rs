@@ -8,6 +8,7 @@ use super::backward::{Gradients, backward, deltas};
 use super::call::{Call, Known};
 use super::dropout::Dropout;
 use super::forward::{Results, forward};
+use super::pairs::stride;
 use super::score::Additive;
 use crate::attention::Heads;
 use crate::storage::{buffer, same_dtype, tensor, values, with_real};
@@ -62,11 +63,11 @@ pub fn gat_attention(
         let (n, h) = (attention.edges.n_destinations(), attention.n_heads);
         let width = h * attention.head_dim;
         let mut y = buffer::<T>(n * width);
-        let mut log_sum = buffer::<T>(n * h);
+        let mut log_sum = buffer::<T>(n * stride(h));
         attention.check::<T, _>(args, |call| {
             forward(call, &Results {
                 y: SharedRows::new(&mut y, width),
-                log_sum: SharedRows::new(&mut log_sum, h),
+                log_sum: SharedRows::new(&mut log_sum, stride(h)),
             });
             Ok(())
         })?;
@@ -118,7 +119,7 @@ impl GatAttention {
 /// Arguments: `x, to, from`.
 struct GatNode<T> {
     attention: GatAttention,
-    /// `[n_destinations, n_heads]`
+    /// `[n_destinations, stride]`
     log_sum: Vec<T>,
 }
 
@@ -144,7 +145,7 @@ impl<T: Real> Node for GatNode<T> {
                 rows: SharedRows::new(all, width),
                 first: 0,
             };
-            let delta = deltas(&y, &dy, heads.head_dim);
+            let delta = deltas(&y, &dy, heads);
             backward(
                 call,
                 &Known::new(heads, &dy, &self.log_sum, &delta),

@@ -8,6 +8,7 @@ use super::bias::add_up;
 use super::call::{Call, Known};
 use super::dropout::Dropout;
 use super::forward::{Results, forward as run_forward};
+use super::pairs::stride;
 use super::score::DotProduct;
 use super::turn::{turn_back, turned};
 use crate::Real;
@@ -146,11 +147,12 @@ pub(super) fn forward(operands: &Operands<'_>, attention: &EdgeAttention) -> Res
         let heads = attention.heads()?;
         let (n, width) = (attention.edges.n_destinations(), heads.q_width());
         let mut y = buffer::<T>(n * width);
-        let mut log_sum = buffer::<T>(n * heads.n_heads);
+        let stride = stride(heads.n_heads);
+        let mut log_sum = buffer::<T>(n * stride);
         attention.check::<T, _>(operands, extras, |checked| {
             run_forward(checked.call, &Results {
                 y: SharedRows::new(&mut y, width),
-                log_sum: SharedRows::new(&mut log_sum, heads.n_heads),
+                log_sum: SharedRows::new(&mut log_sum, stride),
             });
             Ok(())
         })?;
@@ -162,7 +164,7 @@ pub(super) fn forward(operands: &Operands<'_>, attention: &EdgeAttention) -> Res
 /// Arguments: `q, k, v` or `qkv`, then the table of the bias and the features, if any.
 struct EdgeAttentionNode<T> {
     attention: EdgeAttention,
-    /// `[n_destinations, n_heads]`
+    /// `[n_destinations, stride]`
     log_sum: Vec<T>,
 }
 
@@ -218,7 +220,7 @@ impl<T: Real> Node for EdgeAttentionNode<T> {
                 let table = call.bias.as_ref().filter(|_| pass.wanted[n_operands]);
                 let n_numbers = table.map_or(0, |table| table.len());
                 let mut sums = buffer::<T>(call.edges.incoming().pieces.len() * n_numbers);
-                let delta = deltas(&y, &dy, heads.head_dim);
+                let delta = deltas(&y, &dy, heads);
                 backward(
                     call,
                     &Known::new(heads, &dy, &self.log_sum, &delta),

@@ -7,6 +7,22 @@ use crate::edges::Side;
 /// Edges of a row that are looked at together: their scores stay in the first cache.
 pub(super) const BLOCK: usize = 32;
 
+/// Numbers that the heads of an edge take: whole vectors of any instruction set, so
+/// that no step on them needs part of one. Those past the heads mean nothing.
+pub(super) fn stride(n_heads: usize) -> usize {
+    n_heads.next_multiple_of(16)
+}
+
+/// Edges between one that is worked on and one whose rows are asked for.
+const AHEAD: usize = 16;
+
+/// The other ends of the edges some way behind those at `places`, in whatever row.
+#[inline(always)]
+pub(super) fn ahead<'a>(side: Side<'a>, places: &Range<usize>) -> &'a [u32] {
+    let n = side.ends.len();
+    &side.ends[(places.start + AHEAD).min(n)..(places.end + AHEAD).min(n)]
+}
+
 /// Up to [`BLOCK`] edges that share one end.
 #[derive(Clone, Copy)]
 pub(super) struct Pairs<'a> {

@@ -1,18 +1,24 @@
 //! How much a destination cares for a source: two ways to tell.
 
 use super::heads::{Narrow, dots, gather, spread};
-use super::pairs::Pairs;
+use super::pairs::{Pairs, stride};
 use crate::Real;
 use crate::attention::Heads;
-use crate::simd::{Lanes, map3};
+use crate::simd::{Lanes, map3, prefetch};
 use crate::view::Rows;
 
 /// Scores of edges, and what their gradients mean for what they were made of.
 ///
-/// `scores` and `grads` have a row for each edge, with a number for each head.
+/// `scores` and `grads` have a row for each edge, [`stride`] numbers wide.
 pub(super) trait Score<T: Real>: Copy + Sync {
     /// Columns of what a destination gives to the score, and of what a source does.
     fn widths(&self) -> [usize; 2];
+
+    /// Asks for the memory of what a destination gives to the score.
+    fn prefetch_destination(&self, row: usize);
+
+    /// Asks for the memory of what a source gives to it.
+    fn prefetch_source(&self, row: usize);
 
     /// Fills `scores`.
     fn fill<L: Lanes<Elem = T>>(&self, lanes: L, pairs: &Pairs<'_>, scores: &mut [T]);
@@ -77,8 +83,18 @@ impl<T: Real> Score<T> for DotProduct<'_, T> {
     }
 
     #[inline(always)]
+    fn prefetch_destination(&self, row: usize) {
+        prefetch(self.query(row));
+    }
+
+    #[inline(always)]
+    fn prefetch_source(&self, row: usize) {
+        prefetch(self.k.row(row, 0, self.heads.kv_width()));
+    }
+
+    #[inline(always)]
     fn fill<L: Lanes<Elem = T>>(&self, lanes: L, pairs: &Pairs<'_>, scores: &mut [T]) {
-        let rows = scores.chunks_exact_mut(self.heads.n_heads);
+        let rows = scores.chunks_exact_mut(stride(self.heads.n_heads));
         for ((i, j, edge), scores) in pairs.iter().zip(rows) {
             let (query, key) = (self.query(i), self.key(j, edge));
             dots(lanes, &self.heads, self.scale, query, key, scores);
@@ -93,7 +109,7 @@ impl<T: Real> Score<T> for DotProduct<'_, T> {
         grads: &[T],
         into: &mut [T],
     ) {
-        let rows = grads.chunks_exact(self.heads.n_heads);
+        let rows = grads.chunks_exact(stride(self.heads.n_heads));
         for ((_, j, edge), grads) in pairs.iter().zip(rows) {
             let key = self.key(j, edge);
             spread(lanes, &self.heads, self.scale, grads, key, into);
@@ -108,7 +124,7 @@ impl<T: Real> Score<T> for DotProduct<'_, T> {
         grads: &[T],
         into: &mut [T],
     ) {
-        let rows = grads.chunks_exact(self.heads.n_heads);
+        let rows = grads.chunks_exact(stride(self.heads.n_heads));
         for ((i, ..), grads) in pairs.iter().zip(rows) {
             self.to_features(lanes, i, grads, into);
         }
@@ -149,7 +165,7 @@ impl<T: Real> Additive<'_, T> {
     ) {
         let n = self.n_heads;
         let (one, slope) = (lanes.splat(T::one()), lanes.splat(self.slope));
-        for ((i, j, _), grads) in pairs.iter().zip(grads.chunks_exact(n)) {
+        for ((i, j, _), grads) in pairs.iter().zip(grads.chunks_exact(stride(n))) {
             let (a, b) = (
                 self.of_destination.row(i, 0, n),
                 self.of_source.row(j, 0, n),
@@ -158,7 +174,7 @@ impl<T: Real> Additive<'_, T> {
                 let at = |x: &[T]| lanes.load_partial(&x[first..]);
                 let sum = lanes.add(at(a), at(b));
                 let factor = lanes.select_lt(lanes.zero(), sum, one, slope);
-                let total = lanes.mul_add(at(grads), factor, at(into));
+                let total = lanes.mul_add(at(&grads[..n]), factor, at(into));
                 lanes.store_partial(&mut into[first..], total);
             }
         }
@@ -170,10 +186,17 @@ impl<T: Real> Score<T> for Additive<'_, T> {
         [self.n_heads; 2]
     }
 
+    // A few numbers a row: they stay in cache.
+    #[inline(always)]
+    fn prefetch_destination(&self, _: usize) {}
+
+    #[inline(always)]
+    fn prefetch_source(&self, _: usize) {}
+
     #[inline(always)]
     fn fill<L: Lanes<Elem = T>>(&self, lanes: L, pairs: &Pairs<'_>, scores: &mut [T]) {
         let (n, slope) = (self.n_heads, lanes.splat(self.slope));
-        for ((i, j, _), scores) in pairs.iter().zip(scores.chunks_exact_mut(n)) {
+        for ((i, j, _), scores) in pairs.iter().zip(scores.chunks_exact_mut(stride(n))) {
             let (a, b) = (
                 self.of_destination.row(i, 0, n),
                 self.of_source.row(j, 0, n),
@@ -182,7 +205,7 @@ impl<T: Real> Score<T> for Additive<'_, T> {
                 lanes,
                 a,
                 b,
-                scores,
+                &mut scores[..n],
                 #[inline(always)]
                 |a, b| {
                     let sum = lanes.add(a, b);

@@ -1,14 +1,15 @@
 //! The softmax over the edges of a row, head by head, a block of edges at a time.
 //!
-//! Scores have a row for each edge, with a number for each head.
+//! Scores have a row for each edge, `stride` numbers wide.
 
+use super::pairs::stride;
 use crate::Real;
 use crate::simd::{Lanes, map1, map2, update};
 
 /// Scores below it are forbidden: `-inf` in a bias.
 const FORBIDDEN: f64 = -3e38;
 
-/// What the softmax of one destination has seen so far; a number for each head.
+/// What the softmax of one destination has seen so far; `stride` numbers each.
 pub(super) struct Running<T> {
     pub(super) max: Vec<T>,
     pub(super) sum: Vec<T>,
@@ -18,7 +19,7 @@ pub(super) struct Running<T> {
 
 impl<T: Real> Running<T> {
     pub(super) fn new(n_heads: usize) -> Self {
-        let numbers = || vec![T::zero(); n_heads];
+        let numbers = || vec![T::zero(); stride(n_heads)];
         Self {
             max: numbers(),
             sum: numbers(),

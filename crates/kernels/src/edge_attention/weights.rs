@@ -6,7 +6,7 @@ use candle_core::{Result, Tensor, bail};
 
 use super::EdgeAttention;
 use super::call::Call;
-use super::pairs::{Numbers, Pairs, blocks};
+use super::pairs::{Numbers, Pairs, blocks, stride};
 use super::score::DotProduct;
 use crate::Real;
 use crate::attention::Operands;
@@ -60,7 +60,7 @@ pub fn edge_attention_weights(
 
 /// The weights of one row, `[n_sources]`.
 fn row<T: Real>(call: &Call<'_, T, DotProduct<'_, T>>, head: usize, query: usize) -> Vec<T> {
-    let h = call.heads.n_heads;
+    let h = stride(call.heads.n_heads);
     let side = call.edges.incoming();
     let places = side.places(query);
     let mut scores = Vec::with_capacity(places.len());

@@ -7,6 +7,10 @@ pub fn instruction_set() -> &'static str {
     "portable"
 }
 
+/// Asks for the memory of `row` where there is a way to; here is none.
+#[inline(always)]
+pub(crate) fn prefetch<T>(_: &[T]) {}
+
 /// Runs `op` compiled for the instruction set in use.
 #[inline]
 pub(super) fn run<Op: WithSimd>(op: Op) -> Op::Output {

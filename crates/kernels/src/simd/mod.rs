@@ -17,6 +17,7 @@ mod math;
 mod slices;
 
 pub use isa::instruction_set;
+pub(crate) use isa::prefetch;
 pub(crate) use lanes::{Kernel, Lanes};
 pub(crate) use slices::{
     map, map1, map2, map3, max, sum, sum_by, sum_of_products, sum_of_products3, update, write,
