@@ -160,7 +160,8 @@ fn evaluate_measures_other_data_as_well_as_its_own() -> TestResult {
         "text,label\none,spam\ntwo,ham\n",
     )?;
     let measured = |arguments: &[&str]| -> TestResult<Value> {
-        let (code, out, errors) = train(folder.path(), &[&["evaluate"], arguments].concat(), "")?;
+        let arguments = [&["evaluate", "--quiet"], arguments].concat();
+        let (code, out, errors) = train(folder.path(), &arguments, "")?;
         assert_eq!((code, errors.as_str()), (0, ""), "{arguments:?}");
         Ok(serde_json::from_str(&out)?)
     };
@@ -187,6 +188,17 @@ fn evaluate_measures_other_data_as_well_as_its_own() -> TestResult {
         classes["accuracy"]
             .as_f64()
             .is_some_and(|share| (0.0..=1.0).contains(&share))
+    );
+    let rows = classes["confusion"]["rows"].as_array().ok_or("no rows")?;
+    let taken = rows
+        .iter()
+        .flat_map(|row| row.as_array().into_iter().flatten());
+    assert_eq!(taken.filter_map(Value::as_u64).sum::<u64>(), 2);
+    let arguments = ["evaluate", "classifier", "--data", "y.csv"];
+    let (_, _, table) = train(folder.path(), &arguments, "")?;
+    assert!(
+        table.contains("macro_f1") && table.contains("recall"),
+        "{table}"
     );
     Ok(())
 }
