@@ -28,3 +28,8 @@ pub mod signals;
 pub mod trainer;
 
 pub use error::{Error, Exit, Result};
+
+/// The code blocks of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
