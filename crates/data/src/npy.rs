@@ -117,13 +117,13 @@ impl Array {
             numbers,
         };
         Ok(match header.fortran_order {
-            true => array.from_column_major(),
+            true => array.transposed_layout(),
             false => array,
         })
     }
 
     /// The same array, whose numbers are given with the first dimension first to move.
-    fn from_column_major(self) -> Self {
+    fn transposed_layout(self) -> Self {
         fn reorder<T: Copy>(from: &[T], shape: &[usize]) -> Vec<T> {
             let mut strides = Vec::with_capacity(shape.len());
             let mut stride = 1;
