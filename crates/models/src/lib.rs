@@ -57,6 +57,7 @@
 //! | `blocks.i.forward.state.weight` | `[g · h, h]` | with them |
 //! | `blocks.i.forward.{input,state}.bias` | `[g · h]` | and `bias` |
 //! | `blocks.i.backward…` | as `forward` | and `mask = "full"` |
+//! | `blocks.i.norm.weight`, `….bias`; `norm…` | `[d_model]` | with them, the bias with `bias` |
 //! | `blocks.i.conv.weight` | `[d_model, 5 · d_model]` | `backbone = "cnn"` over sequences, which has `blocks.i.norm` and `norm`, too |
 //! | `head.weight` | `[vocab_size, d_model]` | text-lm with `tied = false` |
 //! | `head.weight` | `[n_classes, d_model]` | text-classifier |

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use attn_core::{Dropout, Linear, Pass};
+use attn_core::{Dropout, Linear, Norm, NormConfig, NormKind, Pass};
 use candle_core::Tensor;
-use candle_nn::{Init, VarBuilder};
+use candle_nn::{Init, Module, VarBuilder};
 use kernels::Direction;
 
 use super::{Reach, rate, size};
@@ -80,21 +80,25 @@ impl RnnConfig {
 
     /// Numbers that the layers learn.
     pub fn n_params(&self) -> u64 {
-        let biases = if self.bias { 2 } else { 0 };
-        let rows = (self.n_gates() * self.n_states()) as u64;
-        let columns = (self.d_model + self.n_states()) as u64 + biases;
-        self.n_layers as u64 * self.directions().len() as u64 * rows * columns
+        let of_norm = self.d_model as u64 * if self.bias { 2 } else { 1 };
+        let biases = match self.bias {
+            true => 2 * (self.n_gates() * self.d_model * self.n_layers) as u64,
+            false => 0,
+        };
+        self.n_matrix_params() + biases + (self.n_layers as u64 + 1) * of_norm
     }
 
     /// Multiply-adds of one row in all matrices.
     pub fn n_matrix_params(&self) -> u64 {
-        self.with_bias(false).n_params()
+        let rows = (self.n_gates() * self.n_states()) as u64;
+        let columns = (self.d_model + self.n_states()) as u64;
+        self.n_layers as u64 * self.directions().len() as u64 * rows * columns
     }
 
     /// Numbers kept of one row until the backward pass, and those in flight in it.
     pub fn n_activations(&self) -> u64 {
-        // Projected inputs, gates, what the cell remembers, states; a layer's gradients.
-        let of_states = (2 * self.n_gates() + 2) * self.d_model;
+        // Normalised and projected inputs, gates, what the cell remembers, states; a layer's gradients.
+        let of_states = (2 * self.n_gates() + 3) * self.d_model;
         let in_flight = (2 * self.n_gates() + 3) * self.d_model;
         (self.n_layers * of_states + in_flight) as u64
     }
@@ -122,21 +126,25 @@ impl RnnConfig {
     }
 }
 
-/// Recurrent layers, one after the other, as in `torch.nn.GRU` and `torch.nn.LSTM`.
+/// Recurrent layers, one after the other, as in `torch.nn.GRU` and `torch.nn.LSTM`, with a
+/// layer norm before each and one behind the last: embeddings start so small that without
+/// them hardly any gradient comes back.
 ///
 /// Parameters, under the prefix of the builder, for each layer `i` and each direction
 /// (`forward`, and with [`Reach::Whole`] `backward`): `blocks.i.forward.input.weight`,
 /// `[g · h, d_model]`, and `blocks.i.forward.state.weight`, `[g · h, h]`, with `h` states
-/// and `g` = 3 parts in a GRU, 4 in an LSTM; with biases, a `bias` beside each. Weights
-/// start uniform within `1/√h`, biases at zero.
+/// and `g` = 3 parts in a GRU, 4 in an LSTM; with biases, a `bias` beside each;
+/// `blocks.i.norm` and `norm`. Weights start uniform within `1/√h`, biases at zero.
 #[derive(Debug, Clone)]
 pub struct Rnn {
     cell: Cell,
     layers: Vec<Layer>,
+    norm: Norm,
 }
 
 #[derive(Debug, Clone)]
 struct Layer {
+    norm: Norm,
     directions: Vec<OneWay>,
     dropout: Dropout,
 }
@@ -157,6 +165,7 @@ impl Rnn {
             lo: -bound,
             up: bound,
         };
+        let norm = NormConfig::new(NormKind::Layer).with_bias(config.bias);
         let layer = |i: usize| {
             let vb = vb.pp("blocks").pp(i);
             let one_way = |&(name, direction): &(&str, Direction)| {
@@ -170,6 +179,7 @@ impl Rnn {
                 })
             };
             Ok(Layer {
+                norm: Norm::new(&norm, config.d_model, vb.pp("norm"))?,
                 directions: config
                     .directions()
                     .iter()
@@ -183,10 +193,11 @@ impl Rnn {
             layers: (0..config.n_layers)
                 .map(layer)
                 .collect::<candle_core::Result<_>>()?,
+            norm: Norm::new(&norm, config.d_model, vb.pp("norm"))?,
         })
     }
 
-    /// The states of the last layer behind every row.
+    /// The states of the last layer behind every row, normalised.
     ///
     /// # Shapes
     ///
@@ -205,10 +216,12 @@ impl Rnn {
     ) -> candle_core::Result<Tensor> {
         let mut x = x.clone();
         for Layer {
+            norm,
             directions,
             dropout,
         } in &self.layers
         {
+            x = norm.forward(&x)?;
             let states = |one_way| self.states(&x, one_way, cu_seqlens);
             let y = match &directions[..] {
                 [forward, backward] => {
@@ -218,7 +231,7 @@ impl Rnn {
             };
             x = dropout.forward(&y, None, pass)?;
         }
-        Ok(x)
+        self.norm.forward(&x)
     }
 
     fn states(

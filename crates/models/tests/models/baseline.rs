@@ -107,8 +107,14 @@ fn oracle_recurrent_layers_in_both_directions() -> Outcome {
         let store = store();
         let rnn = Rnn::new(&config, store.var_builder())?;
         shake(&store)?;
+        let norm = |x: &Tensor, at: &str| {
+            let bias = named(&store, &format!("{at}.bias"));
+            let w = weight(&store, &format!("{at}.weight"));
+            oracle::layer_norm(x, &w, bias.as_ref(), 1e-5)
+        };
         let mut want = x.clone();
         for i in 0..2 {
+            want = norm(&want, &format!("blocks.{i}.norm"))?;
             let mut parts = Vec::new();
             for (name, from) in [
                 ("forward", oracle::From::First),
@@ -132,6 +138,7 @@ fn oracle_recurrent_layers_in_both_directions() -> Outcome {
             }
             want = Tensor::cat(&parts, 1)?;
         }
+        let want = norm(&want, "norm")?;
         let got = rnn.forward(&x, &WALLS.into(), Pass::eval())?;
         assert_close(&got, &want, 1e-12)?;
     }

@@ -1,6 +1,6 @@
 //! Tiny models learn tiny tasks.
 
-use attn_core::{Mask, ParamStore, Pass, Pattern};
+use attn_core::{Mask, ParamStore, Pass};
 use candle_core::{DType, Device};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use models::{Input, LossOptions, Model, ModelConfig};
@@ -41,6 +41,8 @@ fn a_language_model_learns_a_repeating_sequence() -> Outcome {
         "",
         "norm_placement = 'post'",
         "position = 'rotary'\nactivation = 'swiglu'\nnorm = 'rms'",
+        "backbone = 'gru'",
+        "backbone = 'lstm'",
     ] {
         let text: Vec<u32> = (0..4 * LONGEST as u32 + 1).map(|i| i % 5).collect();
         let n = text.len() - 1;
@@ -57,6 +59,8 @@ fn a_classifier_learns_to_count() -> Outcome {
         "",
         "pooling = 'last'",
         "pooling = 'first'\nposition = 'alibi'",
+        "backbone = 'gru'",
+        "backbone = 'lstm'\nmask = 'causal'\npooling = 'last'",
     ] {
         let texts: [[u32; LONGEST]; 4] = [
             [0, 0, 1, 2, 2, 0, 0, 1],
@@ -66,7 +70,7 @@ fn a_classifier_learns_to_count() -> Outcome {
         ];
         let (model, _, loss) = fitted(&classifier(keys), texts.concat(), vec![0, 1, 0, 1], 40)?;
         assert!(loss < 0.05, "{keys}: loss {loss}");
-        let mask = Mask::new(Pattern::Full, [0, 8, 16, 24, 32])?;
+        let mask = Mask::new(model.pattern().clone(), [0, 8, 16, 24, 32])?;
         let input = Input::Tokens(texts.concat().into());
         let evaluation = model.evaluate(&input, &mask, &[0, 1, 0, 1].into())?;
         assert_eq!(evaluation.accuracy(), Some(1.0));
