@@ -12,9 +12,21 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::EncodingError;
-use crate::{Alibi, Learnt, Rotary, RotaryConfig, Sinusoidal, SinusoidalConfig};
+use crate::{
+    Alibi, Grid, Learnt, Learnt2d, Rotary, Rotary2d, Rotary2dConfig, RotaryConfig, Sinusoidal,
+    Sinusoidal2d, SinusoidalConfig,
+};
 
-const NAMES: &[&str] = &["none", "sinusoidal", "learnt", "rotary", "alibi"];
+const NAMES: &[&str] = &[
+    "none",
+    "sinusoidal",
+    "learnt",
+    "rotary",
+    "alibi",
+    "learnt_2d",
+    "sinusoidal_2d",
+    "rotary_2d",
+];
 
 /// Which encoding a model has.
 ///
@@ -33,6 +45,12 @@ pub enum EncodingConfig {
     Rotary(RotaryConfig),
     /// Scores fall with the distance.
     Alibi,
+    /// A learnt vector of the row and one of the column are added to the input.
+    Learnt2d,
+    /// Sines along both sides of a grid are added to the input.
+    Sinusoidal2d(SinusoidalConfig),
+    /// Queries and keys are turned by row and column.
+    Rotary2d(Rotary2dConfig),
 }
 
 /// Sizes of the model that has the encoding.
@@ -64,6 +82,38 @@ impl EncodingConfig {
         }
     }
 
+    /// Checks that a model of these sizes, whose rows stand on a grid, can have the
+    /// encoding.
+    ///
+    /// # Errors
+    ///
+    /// As [`EncodingConfig::check`], and if there are too few channels to share between
+    /// rows and columns.
+    pub fn check_on_grid(&self, sizes: &Sizes) -> Result<(), EncodingError> {
+        let name = self.name();
+        let (channels, least) = match self {
+            Self::Sinusoidal2d(_) => (sizes.d_model, 8),
+            Self::Rotary2d(_) => (sizes.d_model / sizes.n_heads.max(1), 4),
+            _ => return self.check(sizes),
+        };
+        match channels.is_multiple_of(4) && channels >= least {
+            true => Ok(()),
+            false => Err(EncodingError::Quarters {
+                name,
+                channels,
+                least,
+            }),
+        }
+    }
+
+    /// Whether rows must stand on a grid.
+    pub fn needs_grid(&self) -> bool {
+        matches!(
+            self,
+            Self::Learnt2d | Self::Sinusoidal2d(_) | Self::Rotary2d(_)
+        )
+    }
+
     /// Creates the encoding, taking what it learns from `vb`.
     ///
     /// # Errors
@@ -91,6 +141,38 @@ impl EncodingConfig {
                 device,
             )?),
             Self::Alibi => Arc::new(Alibi::new(n_heads, dtype, device)),
+            Self::Learnt2d | Self::Sinusoidal2d(_) | Self::Rotary2d(_) => {
+                return Err(EncodingError::NoGrid { name: self.name() });
+            }
+        })
+    }
+
+    /// Creates the encoding of rows that stand on `grid`, taking what it learns from `vb`.
+    ///
+    /// # Errors
+    ///
+    /// As [`EncodingConfig::check_on_grid`], and those of the builder.
+    pub fn build_on_grid(
+        &self,
+        sizes: &Sizes,
+        grid: Grid,
+        vb: VarBuilder,
+    ) -> Result<Arc<dyn Position>, EncodingError> {
+        self.check_on_grid(sizes)?;
+        let &Sizes {
+            d_model, n_heads, ..
+        } = sizes;
+        let (dtype, device) = (vb.dtype(), vb.device());
+        Ok(match self {
+            Self::Learnt2d => Arc::new(Learnt2d::new(grid, d_model, vb)?),
+            Self::Sinusoidal2d(config) => {
+                Arc::new(Sinusoidal2d::new(config, grid, d_model, dtype, device)?)
+            }
+            Self::Rotary2d(config) => {
+                let head_dim = d_model / n_heads.max(1);
+                Arc::new(Rotary2d::new(config, grid, head_dim, dtype, device)?)
+            }
+            _ => return self.build(sizes, vb),
         })
     }
 
@@ -102,6 +184,9 @@ impl EncodingConfig {
             Self::Learnt => "learnt",
             Self::Rotary(_) => "rotary",
             Self::Alibi => "alibi",
+            Self::Learnt2d => "learnt_2d",
+            Self::Sinusoidal2d(_) => "sinusoidal_2d",
+            Self::Rotary2d(_) => "rotary_2d",
         }
     }
 
@@ -112,6 +197,9 @@ impl EncodingConfig {
             "learnt" => Self::Learnt,
             "rotary" => Self::Rotary(RotaryConfig::default()),
             "alibi" => Self::Alibi,
+            "learnt_2d" => Self::Learnt2d,
+            "sinusoidal_2d" => Self::Sinusoidal2d(SinusoidalConfig::default()),
+            "rotary_2d" => Self::Rotary2d(Rotary2dConfig::default()),
             _ => return None,
         })
     }
@@ -121,8 +209,12 @@ impl Serialize for EncodingConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Sinusoidal(config) => tagged(serializer, self.name(), config),
+            Self::Sinusoidal2d(config) => tagged(serializer, self.name(), config),
             Self::Rotary(config) => tagged(serializer, self.name(), config),
-            Self::None | Self::Learnt | Self::Alibi => serializer.serialize_str(self.name()),
+            Self::Rotary2d(config) => tagged(serializer, self.name(), config),
+            Self::None | Self::Learnt | Self::Alibi | Self::Learnt2d => {
+                serializer.serialize_str(self.name())
+            }
         }
     }
 }
@@ -172,6 +264,10 @@ impl<'de> Visitor<'de> for NameOrTable {
             None => return Err(A::Error::unknown_variant(&name, NAMES)),
             Some(EncodingConfig::Sinusoidal(_)) => EncodingConfig::Sinusoidal(map.next_value()?),
             Some(EncodingConfig::Rotary(_)) => EncodingConfig::Rotary(map.next_value()?),
+            Some(EncodingConfig::Sinusoidal2d(_)) => {
+                EncodingConfig::Sinusoidal2d(map.next_value()?)
+            }
+            Some(EncodingConfig::Rotary2d(_)) => EncodingConfig::Rotary2d(map.next_value()?),
             Some(plain) => map.next_value::<NoSettings>().map(|NoSettings {}| plain)?,
         };
         match map.next_key::<String>()? {
@@ -189,9 +285,10 @@ impl JsonSchema for EncodingConfig {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let (sinusoidal, rotary) = (
+        let (sinusoidal, rotary, rotary_2d) = (
             SinusoidalConfig::json_schema(generator),
             RotaryConfig::json_schema(generator),
+            Rotary2dConfig::json_schema(generator),
         );
         let table = |name: &str, settings: Schema| {
             json_schema!({
@@ -207,10 +304,13 @@ impl JsonSchema for EncodingConfig {
             "oneOf": [
                 { "type": "string", "enum": NAMES },
                 table("none", none()),
-                table("sinusoidal", sinusoidal),
+                table("sinusoidal", sinusoidal.clone()),
                 table("learnt", none()),
                 table("rotary", rotary),
-                table("alibi", none())
+                table("alibi", none()),
+                table("learnt_2d", none()),
+                table("sinusoidal_2d", sinusoidal),
+                table("rotary_2d", rotary_2d)
             ]
         })
     }

@@ -21,6 +21,24 @@ pub enum EncodingError {
     /// A table needs a length.
     #[error("position = \"learnt\" needs max_seq_len")]
     NoLength,
+    /// Rows stand on no grid.
+    #[error("position = \"{name}\" is for the patches of images, which stand on a grid")]
+    NoGrid {
+        /// the encoding
+        name: &'static str,
+    },
+    /// Channels cannot be shared by rows and columns.
+    #[error(
+        "position = \"{name}\" needs a multiple of 4 channels, at least {least}, not {channels}"
+    )]
+    Quarters {
+        /// the encoding
+        name: &'static str,
+        /// channels there are
+        channels: usize,
+        /// channels it needs
+        least: usize,
+    },
     /// The parameters could not be had.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

@@ -10,6 +10,11 @@
 //! | `"learnt"` | `embed`: adds a vector it learns | yes | `max_seq_len` |
 //! | `"rotary"` | `rotate`: turns queries and keys | no | any |
 //! | `"alibi"` | `bias`: lowers the scores of far keys | no | any |
+//! | `"learnt_2d"` | `embed`: adds a vector a row and one a column | yes | the grid |
+//! | `"sinusoidal_2d"` | `embed`: adds sines along both sides | no | the grid |
+//! | `"rotary_2d"` | `rotate`: turns by row and column | no | the grid |
+//!
+//! The last three are for patches of images, which stand on a [`Grid`].
 //!
 //! ```
 //! use attn_core::{Mask, ParamStore, Pattern};
@@ -32,14 +37,22 @@
 mod alibi;
 mod config;
 mod error;
+mod grid;
 mod grown;
 mod learnt;
+mod learnt_2d;
 mod rotary;
+mod rotary_2d;
 mod sinusoidal;
+mod sinusoidal_2d;
 
 pub use alibi::Alibi;
 pub use config::{EncodingConfig, Sizes};
 pub use error::EncodingError;
+pub use grid::Grid;
 pub use learnt::Learnt;
+pub use learnt_2d::Learnt2d;
 pub use rotary::{Rotary, RotaryConfig};
+pub use rotary_2d::{Rotary2d, Rotary2dConfig};
 pub use sinusoidal::{Sinusoidal, SinusoidalConfig};
+pub use sinusoidal_2d::Sinusoidal2d;

@@ -40,6 +40,13 @@ impl TryFrom<RawSinusoidalConfig> for SinusoidalConfig {
     }
 }
 
+impl SinusoidalConfig {
+    /// Ratio of the longest wavelength to the shortest.
+    pub fn base(&self) -> f64 {
+        self.base
+    }
+}
+
 impl Default for SinusoidalConfig {
     fn default() -> Self {
         let RawSinusoidalConfig { base } = Default::default();
