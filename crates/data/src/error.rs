@@ -343,6 +343,17 @@ pub enum Error {
     #[error("{0}; use another mask")]
     Mask(MaskError),
 
+    /// A picture, or a file of pictures, that cannot be used.
+    #[error("{at}: {reason}; {remedy}")]
+    Image {
+        /// The file, or the row of a table.
+        at: Place,
+        /// What is wrong.
+        reason: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+
     /// A set of the Hub that could not be fetched or read.
     #[error("{at}: {reason}; check the name of the set and the network")]
     Hub {
@@ -409,6 +420,14 @@ impl Error {
         Self::Write {
             at: Place::file(path),
             cause,
+        }
+    }
+
+    pub(crate) fn image(at: &Place, reason: impl Into<String>, remedy: &'static str) -> Self {
+        Self::Image {
+            at: at.clone(),
+            reason: reason.into(),
+            remedy,
         }
     }
 

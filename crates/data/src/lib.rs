@@ -18,13 +18,16 @@
 
 mod atomic;
 mod batch;
+mod contain;
 mod error;
+pub mod image;
 mod loader;
 pub mod npy;
 mod on_error;
 mod open;
 pub mod order;
 mod prefetch;
+mod rows;
 pub mod text;
 
 pub use attn_core::{IGNORED, Input, Targets};

@@ -30,6 +30,8 @@ pub enum Domain {
     Benchmark = 3,
     /// How a training sample is changed.
     Augmentation = 4,
+    /// Images that are made.
+    Drawing = 6,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

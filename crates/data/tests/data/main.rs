@@ -1,8 +1,10 @@
 //! The crate as its users meet it: from files on disk to batches.
 
 mod classes;
+mod hostile_images;
 mod hostile_texts;
 mod hostile_tokenizers;
+mod images;
 mod language;
 mod tokenizers;
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokenizers::Tokenizer as Inner;
 
 use super::Start;
-use super::contain::contain;
+use crate::contain::contain;
 use crate::{Error, Place, Result};
 
 /// A tokenizer of the tokenizers crate, of which no panic gets out.

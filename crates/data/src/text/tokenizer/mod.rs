@@ -2,7 +2,6 @@
 
 mod bytes;
 mod chars;
-mod contain;
 mod library;
 mod stream;
 mod train;

@@ -18,7 +18,7 @@ use tokenizers::{
 };
 
 use super::Tokenizer;
-use super::contain::contain;
+use crate::contain::contain;
 use crate::text::{Source, TokenizerKind, TokenizerTraining};
 use crate::{Error, Result};
 

@@ -11,10 +11,11 @@ thread_local! {
 
 /// Runs `f`; a panic in it becomes an `Err` with its message, and is not printed.
 ///
-/// The tokenizers crate panics on settings that it does not check (its issues
-/// 2094 and 2198, among others). What `f` changes must not be used after a
-/// panic; here `f` only reads, or builds something that is then dropped.
-pub(super) fn contain<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+/// The tokenizers crate panics on settings that it does not check (its issues 2094
+/// and 2198, among others), and so may a decoder of pictures. What `f` changes must
+/// not be used after a panic; here `f` only reads, or builds something that is then
+/// dropped.
+pub(crate) fn contain<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     install_hook();
     let outer = SILENT.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(f));
