@@ -5,8 +5,10 @@
 
 use attn_core::Mask;
 
+use crate::baseline::{Cnn2dConfig, Grid};
+use crate::image::cnn_config;
 use crate::layers::LayersConfig;
-use crate::{Activation, EncodingConfig, ModelConfig, NormKind, NormOrder};
+use crate::{Activation, Backbone, EncodingConfig, ModelConfig, NormKind, NormOrder};
 
 /// Bytes of one `f32`.
 const F32: u64 = 4;
@@ -15,8 +17,19 @@ const F32: u64 = 4;
 pub fn n_params(config: &ModelConfig) -> u64 {
     let d = config.d_model() as u64;
     let vocab = size(config.vocab_size().ok());
-    let positions = match config.position() {
-        EncodingConfig::Learnt => size(config.max_seq_len().ok()),
+    let grid = config.image().and_then(|image| image.grid().ok());
+    let positions = match (config.position(), grid) {
+        (EncodingConfig::Learnt, _) => size(config.max_seq_len().ok()),
+        (EncodingConfig::Learnt2d, Some(grid)) => {
+            (grid.height + grid.width + 2 * usize::from(grid.class_token)) as u64
+        }
+        _ => 0,
+    };
+    let patches = match config.image() {
+        Some(image) if config.backbone() == Backbone::Transformer => {
+            let class_token = if image.class_token() { d } else { 0 };
+            linear_params(config, size(image.patch_values().ok()), d) + class_token
+        }
         _ => 0,
     };
     let head = match config.n_classes().ok().flatten() {
@@ -24,22 +37,31 @@ pub fn n_params(config: &ModelConfig) -> u64 {
         None if config.tied() || config.pooling().is_some() => 0,
         None => vocab * d,
     };
-    (vocab + positions) * d + layers_params(config) + head
+    (vocab + positions) * d + patches + layers_params(config) + head
 }
 
 /// Multiply-adds of one token in the matrices of all blocks and of a language model's
 /// head: their number of elements. Look-ups and norms are not matrix products.
 pub fn n_matrix_params(config: &ModelConfig) -> u64 {
+    let d = config.d_model() as u64;
     let head = match config.pooling() {
-        None => size(config.vocab_size().ok()) * config.d_model() as u64,
+        None => size(config.vocab_size().ok()) * d,
         Some(_) => 0,
     };
+    if let Some((cnn, grid)) = image_cnn(config) {
+        // An image counts as so many rows as it has patches.
+        return cnn.n_multiplications(grid) / size(config.max_seq_len().ok()).max(1);
+    }
     let layers = match LayersConfig::of(config) {
         Ok(LayersConfig::Recurrent(rnn)) => rnn.n_matrix_params(),
         Ok(LayersConfig::Convolutional(cnn)) => cnn.n_matrix_params(),
         Ok(LayersConfig::Attention) | Err(_) => config.n_layers() as u64 * block_matrices(config),
     };
-    layers + head
+    let patches = match config.image() {
+        Some(image) => size(image.patch_values().ok()) * d,
+        None => 0,
+    };
+    layers + head + patches
 }
 
 /// Floating-point operations of one training step over `n_tokens` packed tokens,
@@ -65,6 +87,22 @@ pub fn forward_flops(config: &ModelConfig, n_tokens: u64, n_pairs: u64) -> f64 {
         }
     };
     2.0 * matrices + 4.0 * attention
+}
+
+/// The mask over the rows that attend to each other, where `mask` is that of a batch:
+/// patches where a batch has pixels.
+///
+/// # Errors
+///
+/// A pattern that cannot be laid over other rows, and sizes that are left to the data.
+pub fn attention_mask(config: &ModelConfig, mask: &Mask) -> candle_core::Result<Mask> {
+    if config.image().is_none() {
+        return Ok(mask.clone());
+    }
+    let rows = config.max_seq_len().map_err(candle_core::Error::wrap)?;
+    let n_segments = mask.cu_seqlens().len() - 1;
+    mask.with_lens(std::iter::repeat_n(rows, n_segments))
+        .map_err(candle_core::Error::wrap)
 }
 
 /// How many (query, key) pairs `mask` allows.
@@ -146,6 +184,9 @@ fn activations_per_token(config: &ModelConfig) -> u64 {
 
 /// Between embedding and head.
 fn layers_params(config: &ModelConfig) -> u64 {
+    if let Some((cnn, _)) = image_cnn(config) {
+        return cnn.n_params();
+    }
     match LayersConfig::of(config) {
         Ok(LayersConfig::Recurrent(rnn)) => return rnn.n_params(),
         Ok(LayersConfig::Convolutional(cnn)) => return cnn.n_params(),
@@ -156,6 +197,19 @@ fn layers_params(config: &ModelConfig) -> u64 {
         NormOrder::Post => 0,
     };
     config.n_layers() as u64 * block_params(config) + final_norm
+}
+
+/// The convolutions of a model of images, and the pixels that they read.
+fn image_cnn(config: &ModelConfig) -> Option<(Cnn2dConfig, Grid)> {
+    let image = config
+        .image()
+        .filter(|_| config.backbone() == Backbone::Cnn)?;
+    let shape = image.shape().ok()?;
+    let grid = Grid {
+        height: shape.height,
+        width: shape.width,
+    };
+    Some((cnn_config(config, image).ok()?, grid))
 }
 
 fn block_params(config: &ModelConfig) -> u64 {

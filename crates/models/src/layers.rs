@@ -107,7 +107,7 @@ impl LayersConfig {
 }
 
 /// The non-linearity of a convolution; SwiGLU, which takes two inputs, becomes its SiLU.
-fn activation(activation: Activation) -> kernels::Activation {
+pub(crate) fn activation(activation: Activation) -> kernels::Activation {
     match activation {
         Activation::Gelu => kernels::Activation::GeluTanh,
         Activation::GeluErf => kernels::Activation::GeluErf,

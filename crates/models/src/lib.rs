@@ -2,7 +2,8 @@
 //!
 //! - [`ModelConfig`] is that table, valid by construction; [`Model::build`] makes the
 //!   model of it.
-//! - [`text`] has the models that read text; each can be made and called by itself.
+//! - [`text`] and [`image`] have the models that read text and images; each can be made
+//!   and called by itself.
 //! - [`Layers`] is what stands between embedding and head, [`baseline`] what attention is
 //!   compared with.
 //! - [`ctc_decode`] turns the symbols of frames into labels, and [`edit_distance`] says how
@@ -60,8 +61,26 @@
 //! | `blocks.i.norm.weight`, `….bias`; `norm…` | `[d_model]` | with them, the bias with `bias` |
 //! | `blocks.i.conv.weight` | `[d_model, 5 · d_model]` | `backbone = "cnn"` over sequences, which has `blocks.i.norm` and `norm`, too |
 //! | `head.weight` | `[vocab_size, d_model]` | text-lm with `tied = false` |
-//! | `head.weight` | `[n_classes, d_model]` | text-classifier |
-//! | `head.bias` | `[n_classes]` | text-classifier with `bias` |
+//! | `head.weight` | `[n_classes, d_model]` | classifiers |
+//! | `head.bias` | `[n_classes]` | classifiers with `bias` |
+//!
+//! Models of images have these in place of the first two:
+//!
+//! | name | shape | there if |
+//! | --- | --- | --- |
+//! | `embed.weight` | `[d_model, patch · patch · channels]` | |
+//! | `embed.bias` | `[d_model]` | `bias` |
+//! | `class_token.weight` | `[1, d_model]` | `image.class_token` |
+//! | `position.weight` | `[max_seq_len, d_model]` | `position = "learnt"` |
+//! | `position.rows.weight` | `[rows, d_model]` | `position = "learnt_2d"` |
+//! | `position.columns.weight` | `[columns, d_model]` | `position = "learnt_2d"` |
+//!
+//! With `backbone = "cnn"` they have `blocks.i.conv.weight`, `[d_out, 9 · d_in]`, and
+//! `blocks.i.norm`, and neither embedding nor positions.
+//!
+//! `max_seq_len` is the number of patches, and one more for a class token; rows and
+//! columns are those of the grid of patches, and one more for a class token. The numbers
+//! of a patch lie row by row, the channels of a pixel together.
 //!
 //! # nanoGPT
 //!
@@ -77,6 +96,7 @@ pub mod cost;
 pub mod ctc_decode;
 mod edit_distance;
 mod evaluation;
+pub mod image;
 mod layers;
 mod model;
 mod objective;

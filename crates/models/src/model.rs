@@ -5,6 +5,7 @@ use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
 
 use crate::evaluation::Evaluation;
+use crate::image::ImageClassifier;
 use crate::objective::LossOptions;
 use crate::text::{CausalLm, TextClassifier};
 use crate::{Kind, ModelConfig};
@@ -17,6 +18,8 @@ pub enum Model {
     CausalLm(CausalLm),
     /// A text classifier.
     TextClassifier(TextClassifier),
+    /// An image classifier.
+    ImageClassifier(ImageClassifier),
 }
 
 impl Model {
@@ -31,6 +34,7 @@ impl Model {
         match config.kind() {
             Kind::TextLm => CausalLm::new(config, vb).map(Self::CausalLm),
             Kind::TextClassifier => TextClassifier::new(config, vb).map(Self::TextClassifier),
+            Kind::ImageClassifier => ImageClassifier::new(config, vb).map(Self::ImageClassifier),
             other => bail!("there is no model of kind = \"{other}\" yet"),
         }
     }
@@ -53,6 +57,9 @@ impl Model {
             }
             (Self::TextClassifier(model), Input::Tokens(tokens)) => {
                 model.logits(tokens.clone(), mask, pass)
+            }
+            (Self::ImageClassifier(model), Input::Images(images)) => {
+                model.logits(images, mask, pass)
             }
             (_, other) => foreign(other),
         }
@@ -85,6 +92,9 @@ impl Model {
             (Self::TextClassifier(model), Input::Tokens(tokens)) => {
                 model.loss(tokens.clone(), mask, targets, options, pass)
             }
+            (Self::ImageClassifier(model), Input::Images(images)) => {
+                model.loss(images, mask, targets, options, pass)
+            }
             (_, other) => foreign(other),
         }
     }
@@ -102,6 +112,9 @@ impl Model {
             (Self::TextClassifier(model), Input::Tokens(tokens)) => {
                 model.evaluate(tokens.clone(), mask, targets)
             }
+            (Self::ImageClassifier(model), Input::Images(images)) => {
+                model.evaluate(images, mask, targets)
+            }
             (_, other) => foreign(other),
         }
     }
@@ -111,6 +124,7 @@ impl Model {
         match self {
             Self::CausalLm(model) => model.pattern(),
             Self::TextClassifier(model) => model.pattern(),
+            Self::ImageClassifier(model) => model.pattern(),
         }
     }
 
@@ -119,6 +133,7 @@ impl Model {
         match self {
             Self::CausalLm(model) => model.max_seq_len(),
             Self::TextClassifier(model) => model.max_seq_len(),
+            Self::ImageClassifier(model) => model.max_seq_len(),
         }
     }
 
@@ -127,6 +142,7 @@ impl Model {
         match self {
             Self::CausalLm(model) => model.stack(),
             Self::TextClassifier(model) => model.stack(),
+            Self::ImageClassifier(model) => model.stack(),
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use data::image::ImageData;
 use data::text::{ClassData, LanguageData, Tokenizer};
-use data::{Batch, Open, Samples};
+use data::{Batch, Input, Open, Samples};
 use models::{DataSizes, Kind};
 
 use crate::config::{DataTable, RunConfig};
@@ -17,6 +18,8 @@ pub enum Dataset {
     Language(LanguageData),
     /// Labelled texts.
     Classes(ClassData),
+    /// Labelled images.
+    Images(ImageData),
 }
 
 impl Dataset {
@@ -32,6 +35,9 @@ impl Dataset {
             }
             (Kind::TextClassifier, DataTable::Text(config)) => {
                 Self::Classes(ClassData::open(config, open)?)
+            }
+            (Kind::ImageClassifier, DataTable::Image(config)) => {
+                Self::Images(ImageData::open(config, open)?)
             }
             _ => return Err(Error::Data(format!("[data] is not what a {kind} reads"))),
         })
@@ -50,6 +56,9 @@ impl Dataset {
             (Self::Classes(data), Split::Train) => Some(data.train()),
             (Self::Classes(data), Split::Val) => data.val(),
             (Self::Classes(data), Split::Test) => data.test()?,
+            (Self::Images(data), Split::Train) => Some(data.train()),
+            (Self::Images(data), Split::Val) => data.val(),
+            (Self::Images(data), Split::Test) => data.test()?,
         })
     }
 
@@ -58,6 +67,7 @@ impl Dataset {
         match self {
             Self::Language(data) => Some(data.tokenizer()),
             Self::Classes(data) => Some(data.tokenizer()),
+            Self::Images(_) => None,
         }
     }
 
@@ -66,6 +76,7 @@ impl Dataset {
         match self {
             Self::Language(_) => None,
             Self::Classes(data) => Some(data.labels()),
+            Self::Images(data) => Some(data.labels()),
         }
     }
 
@@ -74,12 +85,20 @@ impl Dataset {
         match self {
             Self::Language(data) => data.fingerprint(),
             Self::Classes(data) => data.fingerprint(),
+            Self::Images(data) => data.fingerprint(),
         }
     }
 
     /// Sizes that a model may leave to its data.
     pub fn sizes(&self, config: &DataTable) -> DataSizes {
+        let images = match self {
+            Self::Images(data) => Some(data),
+            _ => None,
+        };
         DataSizes {
+            image: images.map(ImageData::shape),
+            pixel_mean: images.map(|data| data.statistics().mean.clone()),
+            pixel_std: images.map(|data| data.statistics().std.clone()),
             vocab_size: self.tokenizer().map(Tokenizer::vocab_size),
             n_classes: self.labels().map(<[String]>::len),
             seq_len: config.seq_len(),
@@ -100,5 +119,21 @@ pub fn batch_of_file(config: &RunConfig, path: &Path) -> Result<Batch> {
             "{}: the model reads texts, not files",
             path.display()
         ))),
+        DataTable::Image(_) => {
+            let model = &config.model;
+            let shape = model.image().map(|image| image.shape()).transpose();
+            let Some(shape) = shape.map_err(|error| Error::Usage(error.to_string()))? else {
+                return Err(Error::Usage(format!("a {} reads no images", model.kind())));
+            };
+            let images = data::image::read(path, shape)?;
+            let targets = vec![data::IGNORED];
+            let ends = [shape.n_pixels()];
+            Ok(Batch::pack(
+                Input::Images(images),
+                &ends,
+                targets,
+                &model.mask().into(),
+            )?)
+        }
     }
 }

@@ -6,7 +6,7 @@ use encodings::{EncodingConfig, SinusoidalConfig};
 
 use super::raw::RawModel;
 use super::{
-    Activation, Backbone, ConfigError, Kind, MaskConfig, Modality, ModelConfig, Particular,
+    Activation, Backbone, ConfigError, Kind, MaskConfig, Modality, ModelConfig, Particular, Pooling,
 };
 use crate::layers::LayersConfig;
 
@@ -56,6 +56,10 @@ impl TryFrom<RawModel> for ModelConfig {
         let optional = |key, value: Option<usize>, range| {
             value.map(|value| size(key, value, range)).transpose()
         };
+        let pooling = match &raw.image {
+            Some(image) if image.class_token() => Pooling::First,
+            _ => Pooling::default(),
+        };
         let config = Self {
             kind,
             backbone: raw.backbone,
@@ -81,7 +85,7 @@ impl TryFrom<RawModel> for ModelConfig {
             max_seq_len: optional("max_seq_len", raw.max_seq_len, 1..=MAX_SEQ_LEN)?,
             vocab_size: optional("vocab_size", raw.vocab_size, 1..=MAX_VOCAB)?,
             tied: kind == Kind::TextLm && raw.tied.unwrap_or(true),
-            pooling: kind.pools().then(|| raw.pooling.unwrap_or_default()),
+            pooling: kind.pools().then(|| raw.pooling.unwrap_or(pooling)),
             n_classes: optional("n_classes", raw.n_classes, 2..=MAX_CLASSES)?,
             particular: match kind.modality() {
                 Modality::Text => Particular::Text,
@@ -92,6 +96,21 @@ impl TryFrom<RawModel> for ModelConfig {
         };
         if let Modality::Text | Modality::Speech = kind.modality() {
             LayersConfig::of(&config)?;
+        }
+        if let (Some(image), Backbone::Cnn) = (config.image(), config.backbone) {
+            let mask = config.mask;
+            let class_token = image.class_token();
+            if mask != MaskConfig::Full {
+                let backbone = config.backbone;
+                return Err(ConfigError::NeedsAttention { mask, backbone });
+            }
+            if class_token {
+                return Err(ConfigError::NoUse {
+                    key: "image.class_token",
+                    value: "true".into(),
+                    kind,
+                });
+            }
         }
         if crate::cost::n_params(&config) > MAX_PARAMETERS {
             let Self {
@@ -236,10 +255,15 @@ fn position(
         Modality::Speech => EncodingConfig::Sinusoidal(SinusoidalConfig::default()),
         Modality::Graph => EncodingConfig::None,
     });
-    let added = matches!(
-        position,
-        EncodingConfig::None | EncodingConfig::Sinusoidal(_) | EncodingConfig::Learnt
-    );
+    let added = match (kind.modality(), position) {
+        (_, EncodingConfig::None) => true,
+        // Convolutions over images read pixels, to which nothing is added.
+        (Modality::Image, _) => false,
+        (_, position) => matches!(
+            position,
+            EncodingConfig::Sinusoidal(_) | EncodingConfig::Learnt
+        ),
+    };
     if backbone != Backbone::Transformer && !added {
         return Err(ConfigError::PositionNeedsAttention {
             position: position.name(),
@@ -247,6 +271,25 @@ fn position(
         });
     }
     let head_dim = d_model / n_heads;
+    if position.needs_grid() {
+        let name = position.name();
+        if kind.modality() != Modality::Image {
+            return Err(ConfigError::NoGrid { name, kind });
+        }
+        let (of, channels, least) = match position {
+            EncodingConfig::Sinusoidal2d(_) => ("channels (d_model)", d_model, 8),
+            EncodingConfig::Rotary2d(_) => ("channels a head", head_dim, 4),
+            _ => return Ok(position),
+        };
+        if !channels.is_multiple_of(4) || channels < least {
+            return Err(ConfigError::Quarters {
+                name,
+                of,
+                channels,
+                least,
+            });
+        }
+    }
     match position {
         EncodingConfig::Rotary(_) if !head_dim.is_multiple_of(2) => Err(ConfigError::OddHeads {
             d_model,

@@ -154,6 +154,63 @@ pub enum ConfigError {
         n_layers: usize,
     },
 
+    /// An image that is no whole number of patches.
+    #[error("{key} = {side} is not a multiple of image.patch = {patch}")]
+    PatchesDoNotDivide {
+        /// The side.
+        key: &'static str,
+        /// Its pixels.
+        side: usize,
+        /// Pixels of a side of a patch.
+        patch: usize,
+    },
+
+    /// Another number of values than of channels.
+    #[error("{key} has {found} numbers, but an image {channels} channels; write one for each")]
+    NotOneAChannel {
+        /// The key.
+        key: &'static str,
+        /// Numbers there are.
+        found: usize,
+        /// Channels there are.
+        channels: usize,
+    },
+
+    /// A size that must be that of the data.
+    #[error("{key} = {value}, but the data has {found}; remove it, or resize the data")]
+    NotThatOfData {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: usize,
+        /// The size of the data.
+        found: usize,
+    },
+
+    /// An encoding of rows that stand on a grid, where they do not.
+    #[error("position = \"{name}\" is for the patches of images, not for a {kind}; use \"learnt\"")]
+    NoGrid {
+        /// The encoding.
+        name: &'static str,
+        /// The kind of model.
+        kind: Kind,
+    },
+
+    /// Channels that rows and columns of a grid cannot share.
+    #[error(
+        "position = \"{name}\" needs {of} that are a multiple of 4, at least {least}, not {channels}"
+    )]
+    Quarters {
+        /// The encoding.
+        name: &'static str,
+        /// Of what.
+        of: &'static str,
+        /// Channels there are.
+        channels: usize,
+        /// Channels needed.
+        least: usize,
+    },
+
     /// A size that neither the table nor the data gave.
     #[error("`{key}` is not known; write it, or give the model data to take it from")]
     Unresolved {
@@ -193,6 +250,11 @@ impl ConfigError {
             Self::NeedsAttention { .. } => &["mask", "backbone"],
             Self::PositionNeedsAttention { .. } => &["position", "backbone"],
             Self::OddStates { .. } => &["d_model", "mask"],
+            Self::PatchesDoNotDivide { key, .. }
+            | Self::NotOneAChannel { key, .. }
+            | Self::NotThatOfData { key, .. } => std::slice::from_ref(key),
+            Self::NoGrid { .. } => &["position"],
+            Self::Quarters { .. } => &["d_model", "n_heads", "position"],
             Self::TooManyParameters { .. } => &["d_model", "d_ff", "n_layers"],
         }
     }

@@ -71,7 +71,7 @@ enum Particular {
 }
 
 /// The sizes that data decide, as far as they are known.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DataSizes {
     /// Most rows of one sequence.
     pub seq_len: Option<usize>,
@@ -83,6 +83,10 @@ pub struct DataSizes {
     pub n_features: Option<usize>,
     /// Sizes of every image.
     pub image: Option<ImageShape>,
+    /// Mean of each channel of the training images.
+    pub pixel_mean: Option<Vec<f64>>,
+    /// Standard deviation of each channel of the training images.
+    pub pixel_std: Option<Vec<f64>>,
     /// Numbers an edge; `None` for none.
     pub n_edge_features: Option<usize>,
     /// Numbers that tell a node its place in the graph; `None` for none.
@@ -99,7 +103,15 @@ impl ModelConfig {
     ///
     /// A size that is neither in the table nor in `data`, or too small for the data.
     pub fn resolve(&self, data: DataSizes) -> Result<Self, ConfigError> {
-        let max_seq_len = filled("max_seq_len", self.max_seq_len, data.seq_len)?;
+        let image = match &self.particular {
+            Particular::Image(image) => Some(image.resolve(&data)?),
+            _ => None,
+        };
+        let rows = match &image {
+            Some(image) => Some(image.grid()?.len()),
+            None => data.seq_len,
+        };
+        let max_seq_len = filled("max_seq_len", self.max_seq_len, rows)?;
         let vocab_size = match self.kind.modality() {
             Modality::Text => Some(filled("vocab_size", self.vocab_size, data.vocab_size)?),
             _ => None,
@@ -117,7 +129,7 @@ impl ModelConfig {
         match &self.particular {
             Particular::Text => {}
             Particular::Speech(speech) => raw.speech = Some(speech.resolve(&data)?),
-            Particular::Image(image) => raw.image = Some(image.resolve(&data)?),
+            Particular::Image(_) => raw.image = image,
             Particular::Graph(graph) => raw.graph = Some(graph.resolve(&data)?),
         }
         Self::try_from(raw)

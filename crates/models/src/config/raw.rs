@@ -77,7 +77,8 @@ pub(super) struct RawModel {
     /// text-lm: whether the head is the embedding table; true if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tied: Option<bool>,
-    /// Classifiers of whole samples: what of a sample the head reads; "mean" if absent.
+    /// Classifiers of whole samples: what of a sample the head reads; "mean" if absent,
+    /// or "first" where a class token is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pooling: Option<Pooling>,
     /// Classifiers: classes there are; those of the data if absent.

@@ -112,7 +112,7 @@ fn data_fill_in_the_sizes_that_are_open() -> Result {
         open.vocab_size(),
         Err(ConfigError::Unresolved { key: "vocab_size" })
     );
-    let config = open.resolve(sizes)?;
+    let config = open.resolve(sizes.clone())?;
     let resolved = (
         config.max_seq_len()?,
         config.vocab_size()?,
@@ -120,7 +120,7 @@ fn data_fill_in_the_sizes_that_are_open() -> Result {
     );
     assert_eq!(resolved, (64, 65, Some(8)));
     assert_eq!(config.resolve(DataSizes::default())?, config);
-    let small = parse(&format!("{LM}vocab_size = 50"))?.resolve(sizes);
+    let small = parse(&format!("{LM}vocab_size = 50"))?.resolve(sizes.clone());
     assert_eq!(
         small.map_err(|error| error.to_string()),
         Err(

@@ -2,6 +2,7 @@
 
 mod baseline;
 mod golden;
+mod images;
 mod made;
 mod oracle;
 mod parameters;

@@ -71,16 +71,12 @@ pub fn bench(
     times.sort_by(f64::total_cmp);
     let median = times[times.len() / 2];
     let n_tokens: usize = batches.iter().map(Batch::n_positions).sum();
-    let flops: f64 = batches
-        .iter()
-        .map(|batch| {
-            cost::step_flops(
-                &config.model,
-                batch.n_positions() as u64,
-                cost::n_pairs(&batch.mask),
-            )
-        })
-        .sum();
+    let mut flops = 0.0;
+    for batch in &batches {
+        let mask = cost::attention_mask(&config.model, &batch.mask)?;
+        let n_rows = mask.n_queries() as u64;
+        flops += cost::step_flops(&config.model, n_rows, cost::n_pairs(&mask));
+    }
     Ok(Measurement {
         median_ms: median * 1e3,
         min_ms: times[0] * 1e3,

@@ -54,7 +54,7 @@ pub(super) fn batch(config: &RunConfig, index: u32) -> Result<Batch> {
             (Input::Frames(Rows::new(values, width)?), length)
         }
         Modality::Image => {
-            let table = model.image().copied().unwrap_or_default();
+            let table = model.image().cloned().unwrap_or_default();
             let shape = table.shape().map_err(unresolved)?;
             let pixels = draws.numbers(samples * shape.n_values());
             (Input::Images(Images::new(pixels, shape)?), shape.n_pixels())

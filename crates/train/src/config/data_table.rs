@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use data::image::ImageDataConfig;
 use data::text::TextDataConfig;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -15,6 +16,8 @@ use serde::Serialize;
 pub enum DataTable {
     /// Text.
     Text(TextDataConfig),
+    /// Images.
+    Image(ImageDataConfig),
 }
 
 impl DataTable {
@@ -22,6 +25,7 @@ impl DataTable {
     pub fn path(&self) -> &Path {
         match self {
             Self::Text(config) => config.path(),
+            Self::Image(config) => config.path(),
         }
     }
 
@@ -29,6 +33,7 @@ impl DataTable {
     pub fn val(&self) -> Option<&Path> {
         match self {
             Self::Text(config) => config.val(),
+            Self::Image(config) => config.val(),
         }
     }
 
@@ -36,6 +41,8 @@ impl DataTable {
     pub fn seq_len(&self) -> Option<usize> {
         match self {
             Self::Text(config) => Some(config.seq_len()),
+            // The model decides how many rows an image is.
+            Self::Image(_) => None,
         }
     }
 }
@@ -43,5 +50,11 @@ impl DataTable {
 impl From<TextDataConfig> for DataTable {
     fn from(config: TextDataConfig) -> Self {
         Self::Text(config)
+    }
+}
+
+impl From<ImageDataConfig> for DataTable {
+    fn from(config: ImageDataConfig) -> Self {
+        Self::Image(config)
     }
 }

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::path::Path;
 
+use data::image::ImageDataConfig;
 use data::text::TextDataConfig;
 use models::{Kind, Modality, ModelConfig};
 use schemars::JsonSchema;
@@ -89,6 +90,7 @@ impl RunConfig {
             .map(|kind| kind.model.kind.modality())
         {
             Ok(Modality::Text) => read::<TextDataConfig>(document),
+            Ok(Modality::Image) => read::<ImageDataConfig>(document),
             Ok(other) => Err(document.reject(
                 "model.kind",
                 &format!("kind = \"{other}\" cannot be trained yet; use \"text-lm\""),

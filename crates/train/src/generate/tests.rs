@@ -24,7 +24,7 @@ fn model(keys: &str) -> CausalLm {
         ..DataSizes::default()
     };
     let store = ParamStore::new(7, DType::F32, &Device::Cpu);
-    CausalLm::new(&config.resolve(sizes).unwrap(), store.var_builder()).unwrap();
+    CausalLm::new(&config.resolve(sizes.clone()).unwrap(), store.var_builder()).unwrap();
     for (seed, (_, var)) in (0..).zip(store.named_vars()) {
         let noise = (randn(seed, var.shape()).unwrap() * 0.5).unwrap();
         var.set(&noise.to_dtype(DType::F32).unwrap()).unwrap();

@@ -1,0 +1,9 @@
+//! Models that read images.
+
+mod classifier;
+mod convolutional;
+mod patches;
+mod transformer;
+
+pub use classifier::ImageClassifier;
+pub(crate) use convolutional::cnn_config;
