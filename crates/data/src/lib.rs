@@ -9,15 +9,20 @@
 //!
 //! - [`text::TextDataConfig`] is the `[data]` table; [`text::LanguageData`] and
 //!   [`text::ClassData`] are what it opens.
+//! - [`audio::AudioDataConfig`] is the same table for sound, [`audio::AudioData`] what it
+//!   opens; [`npy`] reads arrays that were computed elsewhere.
 //! - [`Samples`] is the seam between a modality and the loop: it says how many
 //!   samples an epoch has, and packs chosen ones into a [`Batch`].
-//! - [`Loader`] chooses which samples a batch holds, by [`order`].
+//! - [`Loader`] chooses which samples a batch holds, by [`order`]; [`BatchLimit`] says
+//!   when a batch is full, by samples or by rows.
 //! - [`Prefetch`] makes batches ahead of time on another thread.
 //!
 //! Bad input is an [`Error`] that names the file, the line and the column.
 
 mod atomic;
+pub mod audio;
 mod batch;
+mod bucket;
 mod contain;
 mod error;
 pub mod image;
@@ -32,8 +37,9 @@ pub mod text;
 
 pub use attn_core::{IGNORED, Input, Targets};
 pub use batch::Batch;
+pub use bucket::BatchLimit;
 pub use error::{Error, Place, Result};
-pub use loader::{Loader, Sample, Samples, pass};
+pub use loader::{Loader, Sample, Samples, pass, pass_of};
 pub use on_error::{MAX_SKIPPED, OnError, Skips};
 pub use open::Open;
 pub use prefetch::Prefetch;

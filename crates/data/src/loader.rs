@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use attn_core::Pattern;
 
+use crate::bucket::{BatchLimit, Buckets};
 use crate::order::Permutation;
 use crate::{Batch, Result};
 
@@ -28,6 +29,12 @@ pub trait Samples: Send + Sync {
     /// Samples in one epoch; never 0.
     fn len(&self) -> u64;
 
+    /// Rows of a sample, where they are known before it is read: what batches of a given
+    /// number of rows, or of samples of like length, are made by.
+    fn n_rows(&self, _sample: Sample) -> Option<usize> {
+        None
+    }
+
     /// Packs `samples` into one batch, in the order given; within each, positions
     /// read each other as `pattern` says.
     fn pack(&self, samples: &[Sample], pattern: &Pattern) -> Result<Batch>;
@@ -35,9 +42,9 @@ pub trait Samples: Send + Sync {
 
 /// Batches of one split, each a pure function of its position.
 ///
-/// A position counts the samples consumed before the batch; the next batch
-/// starts at `position + batch_size`. Batches run across the end of an epoch,
-/// so all have the same size and the position alone says where a run stands.
+/// A position counts the samples consumed before the batch, and alone says where a run
+/// stands; the next batch starts at [`Loader::next`]. Batches run across the end of an
+/// epoch, so all have the same size; unless they are [bucketed](Loader::bucketed).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -60,6 +67,7 @@ pub struct Loader {
     pattern: Pattern,
     batch_size: usize,
     seed: u64,
+    buckets: Option<Arc<Buckets>>,
 }
 
 impl Loader {
@@ -76,6 +84,21 @@ impl Loader {
             pattern,
             batch_size,
             seed,
+            buckets: None,
+        }
+    }
+
+    /// The same samples in batches that end at `limit` or with the epoch, and hold samples
+    /// of like length, if they are `sorted`. Where lengths are not known, all are alike.
+    ///
+    /// The epoch is shuffled and cut into pools of 64 batches; inside a pool samples are
+    /// sorted by length; then the batches are shuffled. All of it is a pure function of the
+    /// seed and the epoch.
+    pub fn bucketed(self, limit: BatchLimit, sorted: bool) -> Self {
+        let buckets = Buckets::new(Arc::clone(&self.samples), limit, sorted, self.seed);
+        Self {
+            buckets: Some(Arc::new(buckets)),
+            ..self
         }
     }
 
@@ -92,6 +115,11 @@ impl Loader {
     pub fn visited(&self, position: u64) -> Vec<Sample> {
         let len = self.samples.len();
         let mut epoch = position / len;
+        if let Some(buckets) = &self.buckets {
+            let batches = buckets.epoch(epoch);
+            let sample = |&index: &u64| Sample { epoch, index };
+            return batches.batch(position % len).iter().map(sample).collect();
+        }
         let mut order = Permutation::new(self.seed, epoch, len);
         (position..position + self.batch_size as u64)
             .map(|at| {
@@ -107,12 +135,37 @@ impl Loader {
             .collect()
     }
 
+    /// The position after the batch that starts at `position`.
+    pub fn next(&self, position: u64) -> u64 {
+        match &self.buckets {
+            None => position + self.batch_size as u64,
+            Some(buckets) => {
+                let len = self.samples.len();
+                let batches = buckets.epoch(position / len);
+                position + batches.batch(position % len).len() as u64
+            }
+        }
+    }
+
+    /// Updates of `accumulate` batches each that a pass over the data takes, the last
+    /// included that is not of this pass alone; of the first pass, where passes differ.
+    pub fn steps_per_epoch(&self, accumulate: usize) -> u64 {
+        let accumulate = accumulate.max(1) as u64;
+        match &self.buckets {
+            None => {
+                let samples = self.batch_size as u64 * accumulate;
+                self.samples_per_epoch().div_ceil(samples)
+            }
+            Some(buckets) => buckets.epoch(0).n_batches().div_ceil(accumulate),
+        }
+    }
+
     /// Samples in one pass over the data.
     pub fn samples_per_epoch(&self) -> u64 {
         self.samples.len()
     }
 
-    /// Samples in one batch.
+    /// Samples in one batch, where all have the same number.
     pub fn batch_size(&self) -> usize {
         self.batch_size
     }
@@ -124,12 +177,23 @@ pub fn pass<'a>(
     pattern: &'a Pattern,
     batch_size: usize,
 ) -> impl Iterator<Item = Result<Batch>> + 'a {
-    let len = samples.len();
-    (0..len).step_by(batch_size.max(1)).map(move |start| {
-        let end = len.min(start + batch_size.max(1) as u64);
-        let chosen: Vec<_> = (start..end)
-            .map(|index| Sample { epoch: 0, index })
-            .collect();
+    let limit = BatchLimit {
+        samples: batch_size,
+        rows: None,
+    };
+    pass_of(samples, pattern, limit)
+}
+
+/// Every sample of `samples` once, in their own order, in batches that end at `limit`.
+pub fn pass_of<'a>(
+    samples: &'a dyn Samples,
+    pattern: &'a Pattern,
+    limit: BatchLimit,
+) -> impl Iterator<Item = Result<Batch>> + 'a {
+    let sample = |index| Sample { epoch: 0, index };
+    let rows = (0..samples.len()).map(move |index| samples.n_rows(sample(index)).unwrap_or(1));
+    limit.cut(rows).into_iter().map(move |range| {
+        let chosen: Vec<_> = range.map(|index| sample(index as u64)).collect();
         samples.pack(&chosen, pattern)
     })
 }
@@ -186,6 +250,34 @@ mod tests {
         let loader = Loader::shuffled(Arc::new(Counted(3)), Pattern::Full, 8, 1);
         let epochs: Vec<u32> = tokens(loader.batch(1)?).iter().map(|t| t / 100).collect();
         assert_eq!(epochs, [0, 0, 1, 1, 1, 2, 2, 2]);
+        Ok(())
+    }
+
+    #[test]
+    fn bucketed_batches_follow_each_other_and_end_with_the_epoch() -> Result<()> {
+        let loader = Loader::shuffled(Arc::new(Counted(10)), Pattern::Full, 4, 9).bucketed(
+            BatchLimit {
+                samples: 4,
+                rows: None,
+            },
+            true,
+        );
+        assert_eq!(loader.steps_per_epoch(1), 3);
+        let (mut position, mut sizes) = (0, Vec::new());
+        for epoch in 0..3 {
+            let mut visited = Vec::new();
+            while position < 10 * (epoch + 1) {
+                let batch = tokens(loader.batch(position)?);
+                assert_eq!(batch, tokens(loader.clone().batch(position)?));
+                position = loader.next(position);
+                sizes.push(batch.len());
+                visited.extend(batch);
+            }
+            visited.sort_unstable();
+            let whole: Vec<u32> = (0..10).map(|i| epoch as u32 * 100 + i).collect();
+            assert_eq!(visited, whole);
+        }
+        assert_eq!(sizes.iter().filter(|&&size| size == 4).count(), 6);
         Ok(())
     }
 

@@ -7,8 +7,8 @@ use crate::{Batch, Loader, Result};
 
 /// Makes the batches that follow a position on another thread.
 ///
-/// Yields exactly what [`Loader::batch`] gives for `start`, `start + batch_size`,
-/// ...: a batch is a pure function of its position, so the thread can change
+/// Yields exactly what [`Loader::batch`] gives for `start`, [`Loader::next`] of it, ...:
+/// a batch is a pure function of its position, so the thread can change
 /// when a batch is made, never what is in it. It stops when this is dropped.
 ///
 /// Ends after an error, or if the thread could not be started or died.
@@ -30,7 +30,7 @@ impl Prefetch {
                     if sender.send(batch).is_err() || failed {
                         return;
                     }
-                    position += loader.batch_size() as u64;
+                    position = loader.next(position);
                 }
             })?;
         Ok(Self { batches })

@@ -8,7 +8,7 @@ use attn_core::Mask;
 use crate::baseline::{Cnn2dConfig, Grid};
 use crate::image::cnn_config;
 use crate::layers::LayersConfig;
-use crate::{Activation, Backbone, EncodingConfig, ModelConfig, NormKind, NormOrder};
+use crate::{Activation, Backbone, EncodingConfig, Kind, ModelConfig, NormKind, NormOrder};
 
 /// Bytes of one `f32`.
 const F32: u64 = 4;
@@ -33,11 +33,16 @@ pub fn n_params(config: &ModelConfig) -> u64 {
         _ => 0,
     };
     let head = match config.n_classes().ok().flatten() {
+        // The last row of a recogniser of speech is for the blank.
+        Some(n_classes) if config.kind() == Kind::SpeechCtc => {
+            linear_params(config, d, n_classes as u64 + 1)
+        }
         Some(n_classes) => linear_params(config, d, n_classes as u64),
         None if config.tied() || config.pooling().is_some() => 0,
         None => vocab * d,
     };
-    (vocab + positions) * d + patches + layers_params(config) + head
+    let front = front_params(config);
+    front + (vocab + positions) * d + patches + layers_params(config) + head
 }
 
 /// Multiply-adds of one token in the matrices of all blocks and of a language model's
@@ -61,7 +66,20 @@ pub fn n_matrix_params(config: &ModelConfig) -> u64 {
         Some(image) => size(image.patch_values().ok()) * d,
         None => 0,
     };
-    layers + head + patches
+    layers + head + patches + front_matrix(config)
+}
+
+/// The map from frames to positions, of a model that reads sound.
+fn front_matrix(config: &ModelConfig) -> u64 {
+    let read = config
+        .speech()
+        .map(|speech| speech.window() as u64 * size(speech.n_features().ok()));
+    read.unwrap_or(0) * config.d_model() as u64
+}
+
+fn front_params(config: &ModelConfig) -> u64 {
+    let bias = config.speech().is_some() && config.bias();
+    front_matrix(config) + if bias { config.d_model() as u64 } else { 0 }
 }
 
 /// Floating-point operations of one training step over `n_tokens` packed tokens,

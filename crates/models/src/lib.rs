@@ -8,6 +8,7 @@
 //!   compared with.
 //! - [`ctc_decode`] turns the symbols of frames into labels, and [`edit_distance`] says how
 //!   wrong they are.
+//! - [`speech`] has the models that read sound.
 //! - [`cost`] counts what a model needs before it is made.
 //!
 //! ```
@@ -37,7 +38,9 @@
 //!
 //! | name | shape | there if |
 //! | --- | --- | --- |
-//! | `embed.weight` | `[vocab_size, d_model]` | |
+//! | `embed.weight` | `[vocab_size, d_model]` | text |
+//! | `embed.weight` | `[d_model, window · n_features]` | speech |
+//! | `embed.bias` | `[d_model]` | speech with `bias` |
 //! | `position.weight` | `[max_seq_len, d_model]` | `position = "learnt"` |
 //! | `blocks.i.attn_norm.weight` | `[d_model]` | |
 //! | `blocks.i.attn_norm.bias` | `[d_model]` | `norm = "layer"` and `bias` |
@@ -61,8 +64,9 @@
 //! | `blocks.i.norm.weight`, `….bias`; `norm…` | `[d_model]` | with them, the bias with `bias` |
 //! | `blocks.i.conv.weight` | `[d_model, 5 · d_model]` | `backbone = "cnn"` over sequences, which has `blocks.i.norm` and `norm`, too |
 //! | `head.weight` | `[vocab_size, d_model]` | text-lm with `tied = false` |
-//! | `head.weight` | `[n_classes, d_model]` | classifiers |
-//! | `head.bias` | `[n_classes]` | classifiers with `bias` |
+//! | `head.weight` | `[n_classes, d_model]` | classifiers, speech-frames |
+//! | `head.weight` | `[n_classes + 1, d_model]`, the blank last | speech-ctc |
+//! | `head.bias` | rows of the weight | and with `bias` |
 //!
 //! Models of images have these in place of the first two:
 //!
@@ -101,6 +105,7 @@ mod layers;
 mod model;
 mod objective;
 mod parameters;
+pub mod speech;
 mod stack;
 pub mod text;
 

@@ -7,6 +7,7 @@ use candle_nn::VarBuilder;
 use crate::evaluation::Evaluation;
 use crate::image::ImageClassifier;
 use crate::objective::LossOptions;
+use crate::speech::{SpeechClassifier, SpeechCtc, SpeechFrames};
 use crate::text::{CausalLm, TextClassifier};
 use crate::{Kind, ModelConfig};
 
@@ -20,6 +21,12 @@ pub enum Model {
     TextClassifier(TextClassifier),
     /// An image classifier.
     ImageClassifier(ImageClassifier),
+    /// A classifier of recordings.
+    SpeechClassifier(SpeechClassifier),
+    /// A labeller of frames of sound.
+    SpeechFrames(SpeechFrames),
+    /// A recogniser of speech.
+    SpeechCtc(SpeechCtc),
 }
 
 impl Model {
@@ -35,6 +42,9 @@ impl Model {
             Kind::TextLm => CausalLm::new(config, vb).map(Self::CausalLm),
             Kind::TextClassifier => TextClassifier::new(config, vb).map(Self::TextClassifier),
             Kind::ImageClassifier => ImageClassifier::new(config, vb).map(Self::ImageClassifier),
+            Kind::SpeechClassifier => SpeechClassifier::new(config, vb).map(Self::SpeechClassifier),
+            Kind::SpeechFrames => SpeechFrames::new(config, vb).map(Self::SpeechFrames),
+            Kind::SpeechCtc => SpeechCtc::new(config, vb).map(Self::SpeechCtc),
             other => bail!("there is no model of kind = \"{other}\" yet"),
         }
     }
@@ -61,6 +71,11 @@ impl Model {
             (Self::ImageClassifier(model), Input::Images(images)) => {
                 model.logits(images, mask, pass)
             }
+            (Self::SpeechClassifier(model), Input::Frames(frames)) => {
+                model.logits(frames, mask, pass)
+            }
+            (Self::SpeechFrames(model), Input::Frames(frames)) => model.logits(frames, mask, pass),
+            (Self::SpeechCtc(model), Input::Frames(frames)) => model.logits(frames, mask, pass),
             (_, other) => foreign(other),
         }
     }
@@ -95,6 +110,15 @@ impl Model {
             (Self::ImageClassifier(model), Input::Images(images)) => {
                 model.loss(images, mask, targets, options, pass)
             }
+            (Self::SpeechClassifier(model), Input::Frames(frames)) => {
+                model.loss(frames, mask, targets, options, pass)
+            }
+            (Self::SpeechFrames(model), Input::Frames(frames)) => {
+                model.loss(frames, mask, targets, options, pass)
+            }
+            (Self::SpeechCtc(model), Input::Frames(frames)) => {
+                model.loss(frames, mask, targets, options, pass)
+            }
             (_, other) => foreign(other),
         }
     }
@@ -115,6 +139,15 @@ impl Model {
             (Self::ImageClassifier(model), Input::Images(images)) => {
                 model.evaluate(images, mask, targets)
             }
+            (Self::SpeechClassifier(model), Input::Frames(frames)) => {
+                model.evaluate(frames, mask, targets)
+            }
+            (Self::SpeechFrames(model), Input::Frames(frames)) => {
+                model.evaluate(frames, mask, targets)
+            }
+            (Self::SpeechCtc(model), Input::Frames(frames)) => {
+                model.evaluate(frames, mask, targets)
+            }
             (_, other) => foreign(other),
         }
     }
@@ -125,6 +158,9 @@ impl Model {
             Self::CausalLm(model) => model.pattern(),
             Self::TextClassifier(model) => model.pattern(),
             Self::ImageClassifier(model) => model.pattern(),
+            Self::SpeechClassifier(model) => model.pattern(),
+            Self::SpeechFrames(model) => model.pattern(),
+            Self::SpeechCtc(model) => model.pattern(),
         }
     }
 
@@ -134,6 +170,9 @@ impl Model {
             Self::CausalLm(model) => model.max_seq_len(),
             Self::TextClassifier(model) => model.max_seq_len(),
             Self::ImageClassifier(model) => model.max_seq_len(),
+            Self::SpeechClassifier(model) => model.max_seq_len(),
+            Self::SpeechFrames(model) => model.max_seq_len(),
+            Self::SpeechCtc(model) => model.max_seq_len(),
         }
     }
 
@@ -143,6 +182,9 @@ impl Model {
             Self::CausalLm(model) => model.stack(),
             Self::TextClassifier(model) => model.stack(),
             Self::ImageClassifier(model) => model.stack(),
+            Self::SpeechClassifier(model) => model.stack(),
+            Self::SpeechFrames(model) => model.stack(),
+            Self::SpeechCtc(model) => model.stack(),
         }
     }
 }

@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use attn_core::input::Rows;
+use data::audio::{Asked, AudioData, ClipReader};
 use data::image::ImageData;
 use data::text::{ClassData, LanguageData, Tokenizer};
 use data::{Batch, Input, Open, Samples};
-use models::{DataSizes, Kind};
+use models::{DataSizes, Kind, Modality};
 
 use crate::config::{DataTable, RunConfig};
 use crate::error::{Error, Result};
@@ -20,6 +22,8 @@ pub enum Dataset {
     Classes(ClassData),
     /// Labelled images.
     Images(ImageData),
+    /// Recordings.
+    Sound(AudioData),
 }
 
 impl Dataset {
@@ -38,6 +42,9 @@ impl Dataset {
             }
             (Kind::ImageClassifier, DataTable::Image(config)) => {
                 Self::Images(ImageData::open(config, open)?)
+            }
+            (kind, DataTable::Audio(config)) if kind.modality() == Modality::Speech => {
+                Self::Sound(AudioData::open(config, asked(kind), open)?)
             }
             _ => return Err(Error::Data(format!("[data] is not what a {kind} reads"))),
         })
@@ -59,6 +66,9 @@ impl Dataset {
             (Self::Images(data), Split::Train) => Some(data.train()),
             (Self::Images(data), Split::Val) => data.val(),
             (Self::Images(data), Split::Test) => data.test()?,
+            (Self::Sound(data), Split::Train) => Some(data.train()),
+            (Self::Sound(data), Split::Val) => data.val(),
+            (Self::Sound(data), Split::Test) => data.test()?,
         })
     }
 
@@ -68,6 +78,7 @@ impl Dataset {
             Self::Language(data) => Some(data.tokenizer()),
             Self::Classes(data) => Some(data.tokenizer()),
             Self::Images(_) => None,
+            Self::Sound(_) => None,
         }
     }
 
@@ -77,6 +88,7 @@ impl Dataset {
             Self::Language(_) => None,
             Self::Classes(data) => Some(data.labels()),
             Self::Images(data) => Some(data.labels()),
+            Self::Sound(data) => Some(data.labels()),
         }
     }
 
@@ -86,6 +98,7 @@ impl Dataset {
             Self::Language(data) => data.fingerprint(),
             Self::Classes(data) => data.fingerprint(),
             Self::Images(data) => data.fingerprint(),
+            Self::Sound(data) => data.fingerprint(),
         }
     }
 
@@ -95,6 +108,10 @@ impl Dataset {
             Self::Images(data) => Some(data),
             _ => None,
         };
+        let sound = match self {
+            Self::Sound(data) => Some(data),
+            _ => None,
+        };
         DataSizes {
             image: images.map(ImageData::shape),
             pixel_mean: images.map(|data| data.statistics().mean.clone()),
@@ -102,8 +119,18 @@ impl Dataset {
             vocab_size: self.tokenizer().map(Tokenizer::vocab_size),
             n_classes: self.labels().map(<[String]>::len),
             seq_len: config.seq_len(),
+            n_features: sound.map(AudioData::width),
             ..DataSizes::default()
         }
+    }
+}
+
+/// What a model of sound says about a recording.
+fn asked(kind: Kind) -> Asked {
+    match kind {
+        Kind::SpeechCtc => Asked::Text,
+        Kind::SpeechFrames => Asked::Frames,
+        _ => Asked::Class,
     }
 }
 
@@ -133,6 +160,20 @@ pub fn batch_of_file(config: &RunConfig, path: &Path) -> Result<Batch> {
                 &ends,
                 targets,
                 &model.mask().into(),
+            )?)
+        }
+        DataTable::Audio(table) => {
+            let kind = config.model.kind();
+            let reader = ClipReader::new(table, asked(kind) != Asked::Text);
+            let (frames, width) = reader.frames(path)?;
+            let rows = Rows::new(frames, width)?;
+            let ends = [rows.n_rows()];
+            let pattern = config.model.mask().into();
+            Ok(Batch::pack(
+                Input::Frames(rows),
+                &ends,
+                Vec::new(),
+                &pattern,
             )?)
         }
     }

@@ -96,10 +96,13 @@ impl Run {
             train.batch_size(),
             config.run.seed(),
         );
-        let samples_per_step = (train.batch_size() * train.accumulate()) as u64;
+        let loader = match train.bucket() || train.batch_tokens().is_some() {
+            true => loader.bucketed(train.batch_limit(), train.bucket()),
+            false => loader,
+        };
         let steps = train
             .length()
-            .steps(loader.samples_per_epoch().div_ceil(samples_per_step));
+            .steps(loader.steps_per_epoch(train.accumulate()));
 
         let text = config.to_toml();
         let dir = match options.resume {
@@ -147,7 +150,6 @@ impl Run {
 
     fn train(mut self, signals: &Signals) -> Result<PathBuf> {
         let accumulate = self.config.train.accumulate();
-        let samples_per_step = (self.loader.batch_size() * accumulate) as u64;
         let mut ahead = Prefetch::new(self.loader.clone(), self.consumed(), AHEAD)
             .map_err(|source| Error::Unavailable(format!("cannot start a thread: {source}")))?;
         let mut clock = Clock::start(&self.state);
@@ -155,7 +157,7 @@ impl Run {
         while self.state.step < self.steps && !stopped_early {
             let batches = self.next_batches(&mut ahead, accumulate)?;
             let update = self.trainer.update(self.state.step, &batches)?;
-            self.advance(samples_per_step, &batches);
+            self.advance(&batches);
             clock.tokens += batches.iter().map(|b| b.n_positions() as u64).sum::<u64>();
             let last = self.state.step == self.steps;
             self.progress.step(self.state.step);
@@ -205,8 +207,9 @@ impl Run {
     }
 
     /// Notes that one more update was made.
-    fn advance(&mut self, samples: u64, batches: &[Batch]) {
-        let consumed = self.consumed() + samples;
+    fn advance(&mut self, batches: &[Batch]) {
+        let after = |position, _| self.loader.next(position);
+        let consumed = (0..batches.len()).fold(self.consumed(), after);
         self.state.step += 1;
         self.state.epoch = consumed / self.loader.samples_per_epoch();
         self.state.position = consumed % self.loader.samples_per_epoch();

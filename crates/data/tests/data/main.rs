@@ -1,6 +1,9 @@
 //! The crate as its users meet it: from files on disk to batches.
 
+mod audio;
+mod audio_golden;
 mod classes;
+mod hostile_audio;
 mod hostile_images;
 mod hostile_texts;
 mod hostile_tokenizers;

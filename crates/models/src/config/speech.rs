@@ -5,13 +5,75 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, DataSizes, filled};
 
-/// Sizes of what a model of sound reads.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+/// What a model of sound reads, and how many frames at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "RawSpeechConfig")]
+#[schemars(with = "RawSpeechConfig")]
 pub struct SpeechConfig {
-    /// Numbers a frame; those of the data if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     n_features: Option<usize>,
+    window: usize,
+    stride: usize,
+}
+
+/// What a model of sound reads, and how many frames at a time.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "SpeechConfig")]
+struct RawSpeechConfig {
+    /// Numbers a frame; those of the data if absent.
+    #[serde(default)]
+    n_features: Option<usize>,
+    /// Frames that are put side by side at each position; `stride` if absent.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 64))]
+    window: Option<usize>,
+    /// Frames from one position to the next: what sequences get shorter by.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 64))]
+    stride: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+impl Default for SpeechConfig {
+    fn default() -> Self {
+        Self {
+            n_features: None,
+            window: 1,
+            stride: 1,
+        }
+    }
+}
+
+impl TryFrom<RawSpeechConfig> for SpeechConfig {
+    type Error = ConfigError;
+
+    fn try_from(raw: RawSpeechConfig) -> Result<Self, ConfigError> {
+        let RawSpeechConfig {
+            n_features,
+            window,
+            stride,
+        } = raw;
+        let window = window.unwrap_or(stride);
+        for (key, value, range) in [
+            ("speech.n_features", n_features.unwrap_or(1), 1..=1 << 16),
+            ("speech.stride", stride, 1..=64),
+            // A frame between two windows would never be read.
+            ("speech.window", window, stride..=64),
+        ] {
+            if !range.contains(&value) {
+                return Err(ConfigError::SizeOutOfRange { key, value, range });
+            }
+        }
+        Ok(Self {
+            n_features,
+            window,
+            stride,
+        })
+    }
 }
 
 impl SpeechConfig {
@@ -27,10 +89,21 @@ impl SpeechConfig {
         })
     }
 
+    /// Frames that are put side by side at each position.
+    pub fn window(&self) -> usize {
+        self.window
+    }
+
+    /// Frames from one position to the next.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
     pub(super) fn resolve(self, data: &DataSizes) -> Result<Self, ConfigError> {
         let n_features = filled("speech.n_features", self.n_features, data.n_features)?;
         Ok(Self {
             n_features: Some(n_features),
+            ..self
         })
     }
 }

@@ -8,4 +8,5 @@ mod oracle;
 mod parameters;
 mod properties;
 mod refusals;
+mod speech;
 mod training;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use data::audio::AudioDataConfig;
 use data::image::ImageDataConfig;
 use data::text::TextDataConfig;
 use schemars::JsonSchema;
@@ -18,6 +19,8 @@ pub enum DataTable {
     Text(TextDataConfig),
     /// Images.
     Image(ImageDataConfig),
+    /// Sound.
+    Audio(AudioDataConfig),
 }
 
 impl DataTable {
@@ -26,6 +29,7 @@ impl DataTable {
         match self {
             Self::Text(config) => config.path(),
             Self::Image(config) => config.path(),
+            Self::Audio(config) => config.path(),
         }
     }
 
@@ -34,6 +38,7 @@ impl DataTable {
         match self {
             Self::Text(config) => config.val(),
             Self::Image(config) => config.val(),
+            Self::Audio(config) => config.val(),
         }
     }
 
@@ -43,6 +48,7 @@ impl DataTable {
             Self::Text(config) => Some(config.seq_len()),
             // The model decides how many rows an image is.
             Self::Image(_) => None,
+            Self::Audio(config) => Some(config.seq_len()),
         }
     }
 }
@@ -56,5 +62,11 @@ impl From<TextDataConfig> for DataTable {
 impl From<ImageDataConfig> for DataTable {
     fn from(config: ImageDataConfig) -> Self {
         Self::Image(config)
+    }
+}
+
+impl From<AudioDataConfig> for DataTable {
+    fn from(config: AudioDataConfig) -> Self {
+        Self::Audio(config)
     }
 }

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::path::Path;
 
+use data::audio::AudioDataConfig;
 use data::image::ImageDataConfig;
 use data::text::TextDataConfig;
 use models::{Kind, Modality, ModelConfig};
@@ -91,6 +92,7 @@ impl RunConfig {
         {
             Ok(Modality::Text) => read::<TextDataConfig>(document),
             Ok(Modality::Image) => read::<ImageDataConfig>(document),
+            Ok(Modality::Speech) => read::<AudioDataConfig>(document),
             Ok(other) => Err(document.reject(
                 "model.kind",
                 &format!("kind = \"{other}\" cannot be trained yet; use \"text-lm\""),
@@ -200,6 +202,9 @@ impl<D: Into<DataTable>> TryFrom<RawRunConfig<D>> for Checked<D> {
 }
 
 fn fits_in_memory(train: &TrainTable, data: &DataTable) -> Result<(), Invalid> {
+    if train.batch_tokens().is_some() {
+        return Ok(());
+    }
     let (batch_size, Some(seq_len)) = (train.batch_size(), data.seq_len()) else {
         return Ok(());
     };

@@ -1,5 +1,6 @@
 //! `[train]`: how long, with what, and how fast to learn.
 
+use data::BatchLimit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,9 @@ pub(super) const MAX_STEPS: u64 = 1_000_000_000;
 /// Most sequences of one batch.
 pub(super) const MAX_BATCH: usize = 65_536;
 
+/// Most rows of one batch: their places must fit 32 bits with room for every head.
+pub(super) const MAX_BATCH_TOKENS: usize = 1 << 24;
+
 const MAX_EPOCHS: u64 = 1_000_000;
 const MAX_ACCUMULATE: usize = 65_536;
 const MAX_LR: f64 = 100.0;
@@ -24,6 +28,8 @@ const MAX_LR: f64 = 100.0;
 pub struct TrainTable {
     length: Length,
     batch_size: usize,
+    batch_tokens: Option<usize>,
+    bucket: bool,
     accumulate: usize,
     optimizer: Optimizer,
     lr: f64,
@@ -93,9 +99,27 @@ impl TrainTable {
         self.length
     }
 
-    /// Sequences of one batch.
+    /// Sequences of one batch; the most, with `batch_tokens` or `bucket`.
     pub fn batch_size(&self) -> usize {
         self.batch_size
+    }
+
+    /// Rows of one batch at most: tokens, frames, pixels or nodes.
+    pub fn batch_tokens(&self) -> Option<usize> {
+        self.batch_tokens
+    }
+
+    /// Whether sequences of like length go into one batch.
+    pub fn bucket(&self) -> bool {
+        self.bucket
+    }
+
+    /// When a batch is full.
+    pub fn batch_limit(&self) -> BatchLimit {
+        BatchLimit {
+            samples: self.batch_size,
+            rows: self.batch_tokens,
+        }
     }
 
     /// Batches whose gradients make one update.
@@ -170,9 +194,17 @@ struct RawTrain {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     epochs: Option<u64>,
-    /// Sequences of one batch.
+    /// Sequences of one batch; the most, with `batch_tokens` or `bucket`.
     #[schemars(range(min = 1, max = 65_536))]
     batch_size: usize,
+    /// Rows of one batch at most: tokens, frames, pixels or nodes. Batches then end with
+    /// the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 16_777_216))]
+    batch_tokens: Option<usize>,
+    /// Whether sequences of like length go into one batch. Batches then end with the epoch.
+    #[serde(default, skip_serializing_if = "is_false")]
+    bucket: bool,
     /// Batches whose gradients make one update.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 65_536))]
@@ -233,6 +265,10 @@ struct RawTrain {
     log_every: u64,
 }
 
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 fn one() -> usize {
     1
 }
@@ -259,6 +295,9 @@ impl TryFrom<RawTrain> for TrainTable {
     fn try_from(raw: RawTrain) -> Result<Self, Invalid> {
         let length = length(raw.steps, raw.epochs)?;
         within("batch_size", raw.batch_size, 1..=MAX_BATCH)?;
+        if let Some(rows) = raw.batch_tokens {
+            within("batch_tokens", rows, 1..=MAX_BATCH_TOKENS)?;
+        }
         within("accumulate", raw.accumulate, 1..=MAX_ACCUMULATE)?;
         let lr = positive("lr", raw.lr, MAX_LR)?;
         let RawTrain {
@@ -288,6 +327,8 @@ impl TryFrom<RawTrain> for TrainTable {
         Ok(Self {
             length,
             batch_size: raw.batch_size,
+            batch_tokens: raw.batch_tokens,
+            bucket: raw.bucket,
             accumulate: raw.accumulate,
             optimizer,
             lr,
@@ -386,6 +427,8 @@ impl From<TrainTable> for RawTrain {
             steps,
             epochs,
             batch_size: table.batch_size,
+            batch_tokens: table.batch_tokens,
+            bucket: table.bucket,
             accumulate: table.accumulate,
             optimizer,
             beta1,

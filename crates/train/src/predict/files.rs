@@ -2,13 +2,16 @@
 
 use std::path::Path;
 
-use attn_core::Pass;
-use models::Kind;
+use attn_core::{Input, Pass};
+use models::{Kind, Model};
 
 use super::{Choice, Prediction, choices};
 use crate::dataset::batch_of_file;
 use crate::error::{Error, Result};
 use crate::model_folder::LoadedModel;
+
+/// Beginnings that are kept while a recording is spelt.
+const BEAM: usize = 16;
 
 /// What the model makes of the file at `path`: one prediction a sample, or one a row
 /// where the model answers row by row.
@@ -45,6 +48,25 @@ pub fn predict_file(loaded: &LoadedModel, path: &Path) -> Result<Vec<Prediction>
                 probabilities,
             };
             Ok(choices.into_iter().enumerate().map(prediction).collect())
+        }
+        Kind::SpeechCtc => {
+            let (Model::SpeechCtc(model), Input::Frames(frames)) = (&loaded.model, &batch.input)
+            else {
+                return Err(Error::Usage(format!("a {kind} reads sound")));
+            };
+            let spelt = model.spell(frames, &batch.mask, BEAM)?;
+            let only = spelt.len() == 1;
+            let prediction = |(i, symbols): (usize, Vec<u32>)| Prediction::FileText {
+                file: file.clone(),
+                index: (!only).then_some(i),
+                // A model may have more symbols than labels: nobody knows how to write them.
+                text: symbols
+                    .into_iter()
+                    .filter_map(|symbol| description.labels.get(symbol as usize))
+                    .map(String::as_str)
+                    .collect(),
+            };
+            Ok(spelt.into_iter().enumerate().map(prediction).collect())
         }
         other => Err(Error::Usage(format!(
             "a {other} cannot predict from files yet"

@@ -7,6 +7,7 @@ mod explain;
 mod folders;
 mod kill;
 mod resume;
+mod speech;
 mod tiny_run;
 mod tokenizer;
 mod using_models;

@@ -1,0 +1,324 @@
+//! Samples to frames: log-mel energies and cepstra.
+//!
+//! The conventions are those of librosa <https://librosa.org>: frames are centred, which
+//! pads a clip by half a frame of silence on both sides, the window is a periodic Hann
+//! window, and filters have unit area.
+
+mod config;
+mod deltas;
+
+use std::f64::consts::{PI, TAU};
+use std::sync::Arc;
+
+use realfft::num_complex::Complex;
+use realfft::{RealFftPlanner, RealToComplex};
+
+pub use self::config::{FeatureConfig, FeatureKind, Normalize, Scale};
+use self::deltas::deltas;
+use super::mel::Filters;
+
+/// The least power that a logarithm is taken of.
+const FLOOR: f64 = 1e-10;
+
+/// Makes frames of samples.
+#[derive(Clone)]
+pub struct Extractor {
+    config: FeatureConfig,
+    fft: Arc<dyn RealToComplex<f64>>,
+    /// The window, with silence on both sides up to the length of the transform.
+    window: Vec<f64>,
+    hop: usize,
+    filters: Filters,
+    /// `[n_mfcc, n_mels]`, for cepstra
+    cosines: Vec<Vec<f64>>,
+}
+
+impl Extractor {
+    /// For sound with `rate` samples a second.
+    ///
+    /// # Errors
+    ///
+    /// What does not fit together, as `key = value …; remedy`: frames that are too short
+    /// or too long, or filters that lie between the frequencies that a frame tells apart.
+    pub fn new(config: &FeatureConfig, rate: u32) -> Result<Self, String> {
+        let (window_len, hop, n_fft) = config.lengths(rate)?;
+        let high = config.f_max().unwrap_or(f64::from(rate) / 2.0);
+        if high > f64::from(rate) / 2.0 || high <= config.f_min() {
+            return Err(format!(
+                "f_max = {high} is not between f_min = {} and {}, half of sample_rate; change it",
+                config.f_min(),
+                f64::from(rate) / 2.0
+            ));
+        }
+        let band = (config.f_min(), high);
+        let filters = Filters::new(config.n_mels(), n_fft, rate, band, config.mel());
+        if filters.n_empty() > 0 {
+            return Err(format!(
+                "n_mels = {} is too many for n_fft = {n_fft}: {} filters lie between two frequencies; \
+                 make n_mels smaller or n_fft larger",
+                config.n_mels(),
+                filters.n_empty()
+            ));
+        }
+        let mut window = vec![0.0; n_fft];
+        let left = (n_fft - window_len) / 2;
+        for (i, weight) in window[left..left + window_len].iter_mut().enumerate() {
+            *weight = 0.5 - 0.5 * (TAU * i as f64 / window_len as f64).cos();
+        }
+        let cosines = match config.kind() {
+            FeatureKind::LogMel => Vec::new(),
+            FeatureKind::Mfcc => cosines(config.n_mfcc(), config.n_mels()),
+        };
+        Ok(Self {
+            config: config.clone(),
+            fft: RealFftPlanner::new().plan_fft_forward(n_fft),
+            window,
+            hop,
+            filters,
+            cosines,
+        })
+    }
+
+    /// Numbers in a frame.
+    pub fn width(&self) -> usize {
+        self.config.width()
+    }
+
+    /// Frames of so many samples.
+    pub fn n_frames(&self, n_samples: usize) -> usize {
+        1 + n_samples / self.hop
+    }
+
+    /// Samples from one frame to the next.
+    pub fn hop(&self) -> usize {
+        self.hop
+    }
+
+    /// Samples of which a frame is made: fewer are not a clip.
+    pub fn min_samples(&self) -> usize {
+        self.window.iter().filter(|&&weight| weight > 0.0).count() + 1
+    }
+
+    /// The frames of a clip, one after the other.
+    ///
+    /// # Shapes
+    ///
+    /// - `samples`: `[n]`
+    /// - returns: `[n_frames, width]`
+    pub fn extract(&self, samples: &[f32]) -> Vec<f32> {
+        let energies = self.energies(samples);
+        let base = match self.config.kind() {
+            FeatureKind::LogMel => energies,
+            FeatureKind::Mfcc => energies.iter().map(|frame| self.cepstrum(frame)).collect(),
+        };
+        let mut frames = deltas(base, self.config.deltas());
+        normalize(&mut frames, self.config.normalize());
+        frames.concat().into_iter().map(|x| x as f32).collect()
+    }
+
+    /// Logarithms of the energy in each band, `[n_frames][n_mels]`.
+    fn energies(&self, samples: &[f32]) -> Vec<Vec<f64>> {
+        let n_fft = self.window.len();
+        let n_frames = self.n_frames(samples.len());
+        let mut frame = self.fft.make_input_vec();
+        let mut spectrum: Vec<Complex<f64>> = self.fft.make_output_vec();
+        let mut scratch = self.fft.make_scratch_vec();
+        let mut powers = vec![0.0; spectrum.len()];
+        let mut frames = Vec::with_capacity(n_frames);
+        for i in 0..n_frames {
+            for (j, (slot, weight)) in frame.iter_mut().zip(&self.window).enumerate() {
+                let sample = (i * self.hop + j)
+                    .checked_sub(n_fft / 2)
+                    .and_then(|at| samples.get(at));
+                *slot = weight * sample.map_or(0.0, |&sample| f64::from(sample));
+            }
+            self.fft
+                .process_with_scratch(&mut frame, &mut spectrum, &mut scratch)
+                .expect("the buffers are those that the transform has made");
+            for (power, bin) in powers.iter_mut().zip(&spectrum) {
+                *power = bin.norm_sqr();
+            }
+            let mut energies = Vec::with_capacity(self.config.n_mels());
+            self.filters.apply(&powers, &mut energies);
+            frames.push(energies);
+        }
+        logarithm(&mut frames, self.config.scale(), self.config.top_db());
+        frames
+    }
+
+    fn cepstrum(&self, energies: &[f64]) -> Vec<f64> {
+        let along = |cosine: &Vec<f64>| {
+            let products = cosine.iter().zip(energies).map(|(c, x)| c * x);
+            products.sum()
+        };
+        self.cosines.iter().map(along).collect()
+    }
+}
+
+impl std::fmt::Debug for Extractor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Extractor")
+            .field("config", &self.config)
+            .field("n_fft", &self.window.len())
+            .field("hop", &self.hop)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Of energies; decibels are lifted to `top_db` below the loudest of the clip.
+fn logarithm(frames: &mut [Vec<f64>], scale: Scale, top_db: Option<f64>) {
+    let per_ln = match scale {
+        Scale::Ln => 1.0,
+        Scale::Db => 10.0 / 10f64.ln(),
+    };
+    let mut loudest = f64::NEG_INFINITY;
+    for x in frames.iter_mut().flatten() {
+        *x = per_ln * x.max(FLOOR).ln();
+        loudest = loudest.max(*x);
+    }
+    if let (Scale::Db, Some(top_db)) = (scale, top_db) {
+        for x in frames.iter_mut().flatten() {
+            *x = x.max(loudest - top_db);
+        }
+    }
+}
+
+/// The orthonormal discrete cosine transform, type II, of which `n_mfcc` rows.
+fn cosines(n_mfcc: usize, n_mels: usize) -> Vec<Vec<f64>> {
+    let n = n_mels as f64;
+    let row = |k: usize| {
+        let scale = if k == 0 { 1.0 / n } else { 2.0 / n };
+        let cosine = |j: usize| (PI * k as f64 * (j as f64 + 0.5) / n).cos() * scale.sqrt();
+        (0..n_mels).map(cosine).collect()
+    };
+    (0..n_mfcc).map(row).collect()
+}
+
+/// Shifts every column to mean 0 and, if asked, scales it to variance 1.
+fn normalize(frames: &mut [Vec<f64>], normalize: Normalize) {
+    let (n, width) = (frames.len() as f64, frames.first().map_or(0, Vec::len));
+    if normalize == Normalize::None {
+        return;
+    }
+    for column in 0..width {
+        let mean = frames.iter().map(|frame| frame[column]).sum::<f64>() / n;
+        let squares = frames.iter().map(|frame| (frame[column] - mean).powi(2));
+        let spread = match normalize {
+            // A constant column, as of silence, stays 0.
+            Normalize::Clip => (squares.sum::<f64>() / n).sqrt() + 1e-5,
+            Normalize::Mean | Normalize::None => 1.0,
+        };
+        for frame in frames.iter_mut() {
+            frame[column] = (frame[column] - mean) / spread;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(table: serde_json::Value) -> FeatureConfig {
+        serde_json::from_value(table).unwrap()
+    }
+
+    fn noise(n: usize) -> Vec<f32> {
+        let draw = |i| crate::order::draw("noise", 1, i, 2001) as f32 / 1000.0 - 1.0;
+        (0..n as u64).map(draw).collect()
+    }
+
+    /// The definition: a Fourier sum for each bin.
+    #[test]
+    fn energies_are_those_of_plain_loops() {
+        let config = config(serde_json::json!({
+            "window": 50, "hop": 20, "n_fft": 64, "n_mels": 5, "normalize": "none", "scale": "ln"
+        }));
+        let extractor = Extractor::new(&config, 1000).unwrap();
+        let samples = noise(130);
+        let got = extractor.extract(&samples);
+        assert_eq!(got.len(), 7 * 5);
+        for frame in 0..7 {
+            let mut powers = vec![0.0; 33];
+            for (bin, power) in powers.iter_mut().enumerate() {
+                let (mut re, mut im) = (0.0, 0.0);
+                for j in 0..50 {
+                    // The window stands in the middle of the transform.
+                    let at = (frame * 20 + 7 + j) as i64 - 32;
+                    let x = usize::try_from(at).ok().and_then(|at| samples.get(at));
+                    let x = x.map_or(0.0, |&x| f64::from(x))
+                        * (0.5 - 0.5 * (TAU * j as f64 / 50.0).cos());
+                    let angle = TAU * bin as f64 * (7 + j) as f64 / 64.0;
+                    (re, im) = (re + x * angle.cos(), im - x * angle.sin());
+                }
+                *power = re * re + im * im;
+            }
+            let mut energies = Vec::new();
+            extractor.filters.apply(&powers, &mut energies);
+            for (column, energy) in energies.iter().enumerate() {
+                let difference = f64::from(got[frame * 5 + column]) - energy.ln();
+                assert!(difference.abs() < 1e-5, "{frame}, {column}: {difference}");
+            }
+        }
+    }
+
+    #[test]
+    fn normalized_columns_have_mean_0_and_variance_1() {
+        for kind in ["log-mel", "mfcc"] {
+            let config = config(serde_json::json!({
+                "kind": kind, "n_mels": 20, "n_mfcc": 12, "deltas": 2, "normalize": "clip"
+            }));
+            let extractor = Extractor::new(&config, 8000).unwrap();
+            let width = extractor.width();
+            assert_eq!(width, if kind == "mfcc" { 36 } else { 60 });
+            let frames = extractor.extract(&noise(4000));
+            assert_eq!(frames.len(), extractor.n_frames(4000) * width);
+            for column in 0..width {
+                let x: Vec<f64> = frames[column..]
+                    .iter()
+                    .step_by(width)
+                    .map(|&x| f64::from(x))
+                    .collect();
+                let n = x.len() as f64;
+                let mean = x.iter().sum::<f64>() / n;
+                let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n;
+                assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-3);
+            }
+        }
+    }
+
+    #[test]
+    fn silence_is_finite() {
+        for scale in ["ln", "db"] {
+            let config = config(serde_json::json!({"scale": scale, "n_mels": 20}));
+            let extractor = Extractor::new(&config, 8000).unwrap();
+            assert!(
+                extractor
+                    .extract(&[0.0; 1000])
+                    .iter()
+                    .all(|x| x.is_finite())
+            );
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused_with_its_key() {
+        for (table, rate, fault) in [
+            (
+                serde_json::json!({"n_mels": 200}),
+                8000,
+                "n_mels = 200 is too many for n_fft = 256",
+            ),
+            (
+                serde_json::json!({"n_fft": 128, "window": 200}),
+                8000,
+                "n_fft = 128",
+            ),
+            (serde_json::json!({"f_max": 5000.0}), 8000, "f_max = 5000"),
+            (serde_json::json!({"hop_ms": 0.01}), 8000, "hop"),
+            (serde_json::json!({"window_ms": 1e12}), 8000, "window"),
+        ] {
+            let error = Extractor::new(&config(table), rate).unwrap_err();
+            assert!(error.contains(fault), "{error}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Where clips are: a folder for each class, or a manifest.
+
+mod folder;
+mod inside;
+mod manifest;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::AudioDataConfig;
+use crate::{Place, Result};
+
+/// One clip before it is read.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Entry {
+    /// Where it is named: a row of a manifest, or the file itself.
+    pub(super) at: Place,
+    /// The file.
+    pub(super) path: PathBuf,
+    /// Which array of an archive.
+    pub(super) array: Option<String>,
+    /// Where it starts, in seconds.
+    pub(super) offset: f64,
+    /// How long it is, in seconds; to the end if absent.
+    pub(super) duration: Option<f64>,
+    /// The class, or the text.
+    pub(super) label: String,
+    /// The other columns of its row that are asked for, by name.
+    pub(super) columns: BTreeMap<String, String>,
+}
+
+/// Which part of the data a clip belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Part {
+    Train,
+    Val,
+    Test,
+}
+
+/// The clips that are found at `path`: of a folder those in its folders, by class and name;
+/// of a manifest its rows.
+///
+/// # Errors
+///
+/// If there is nothing, or a row is wrong.
+pub(super) fn entries(
+    path: &Path,
+    config: &AudioDataConfig,
+    label_column: &str,
+) -> Result<Vec<Entry>> {
+    match path.is_dir() {
+        true => folder::entries(path),
+        false => manifest::entries(path, config, label_column),
+    }
+}
+
+/// The column of a manifest that says which part a row belongs to.
+pub(super) const SPLIT: &str = "split";
+
+impl Entry {
+    /// What the configuration, or else the manifest, says about which part it belongs to;
+    /// `None` if neither does.
+    ///
+    /// # Errors
+    ///
+    /// The value of `split`, if it is not one of three.
+    pub(super) fn part(&self, config: &AudioDataConfig) -> Result<Option<Part>> {
+        if let Some(hold_out) = config.hold_out() {
+            let value = self.columns.get(&hold_out.column);
+            let is_in = |values: &[String]| value.is_some_and(|value| values.contains(value));
+            return Ok(Some(match (is_in(&hold_out.test), is_in(&hold_out.val)) {
+                (true, _) => Part::Test,
+                (_, true) => Part::Val,
+                _ => Part::Train,
+            }));
+        }
+        self.columns
+            .get(SPLIT)
+            .map(|split| match split.as_str() {
+                "train" => Ok(Part::Train),
+                "val" | "valid" | "validation" => Ok(Part::Val),
+                "test" => Ok(Part::Test),
+                other => Err(manifest::wrong(
+                    &self.at,
+                    format!("split = `{other}` is none of `train`, `val` and `test`"),
+                )),
+            })
+            .transpose()
+    }
+}

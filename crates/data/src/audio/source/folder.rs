@@ -1,0 +1,48 @@
+//! A folder with a folder for each class.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::Entry;
+use crate::{Error, Place, Result};
+
+/// The files in the folders of `path`, which name their class; hidden ones are passed over.
+pub(super) fn entries(path: &Path) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for class in sorted(path)?.into_iter().filter(|path| path.is_dir()) {
+        let label = class.file_name().unwrap_or_default().to_string_lossy();
+        for file in sorted(&class)?.into_iter().filter(|path| path.is_file()) {
+            entries.push(Entry {
+                at: Place::file(&file),
+                path: file,
+                array: None,
+                offset: 0.0,
+                duration: None,
+                label: label.to_string(),
+                columns: BTreeMap::new(),
+            });
+        }
+    }
+    match entries.is_empty() {
+        true => Err(Error::sound(
+            &Place::file(path),
+            "no folder with files in it",
+            "make a folder for each class, or name a manifest",
+        )),
+        false => Ok(entries),
+    }
+}
+
+fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |cause| Error::read(folder, cause);
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if !entry.file_name().to_string_lossy().starts_with('.') {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}

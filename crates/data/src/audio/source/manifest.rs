@@ -1,0 +1,214 @@
+//! Manifests: tables that name clips.
+//!
+//! ```text
+//! path,label,offset,duration,speaker,split
+//! recordings/7_theo_3.wav,7,0.25,1.5,theo,train
+//! ```
+//!
+//! `path` is relative to the manifest and stays in its folder; `offset` and `duration`, in
+//! seconds, may be absent or empty; `split` may be absent. JSON Lines have the same keys.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::inside::inside;
+use super::{Entry, SPLIT};
+use crate::audio::AudioDataConfig;
+use crate::rows::Rows;
+use crate::text::source::MAX_RECORD;
+use crate::{Error, Place, Result};
+
+/// Rows of the manifest at `path`, of those columns that are used.
+pub(super) fn entries(
+    path: &Path,
+    config: &AudioDataConfig,
+    label_column: &str,
+) -> Result<Vec<Entry>> {
+    let file = File::open(path).map_err(|cause| Error::read(path, cause))?;
+    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    let records = match extension.to_str() {
+        Some("csv") => table(file, path, b',')?,
+        Some("tsv") => table(file, path, b'\t')?,
+        Some("jsonl" | "ndjson") => lines(file, path)?,
+        _ => {
+            return Err(Error::sound(
+                &Place::file(path),
+                "not a manifest",
+                "name a .csv, .tsv or .jsonl file, or a folder with a folder for each class",
+            ));
+        }
+    };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut wanted = vec![SPLIT];
+    wanted.extend(config.hold_out().map(|hold_out| hold_out.column.as_str()));
+    wanted.extend(config.join().and_then(|join| join.column()));
+    let entries = records
+        .into_iter()
+        .map(|record| record.entry(folder, config, label_column, &wanted))
+        .collect::<Result<Vec<_>>>()?;
+    match entries.is_empty() {
+        true => Err(wrong(
+            &Place::file(path),
+            "the manifest names no clip".into(),
+        )),
+        false => Ok(entries),
+    }
+}
+
+/// An error about a row.
+pub(super) fn wrong(at: &Place, reason: String) -> Error {
+    Error::Table {
+        at: at.clone(),
+        reason,
+        remedy: "mend the manifest",
+    }
+}
+
+/// One row, by column.
+struct Record {
+    at: Place,
+    fields: BTreeMap<String, String>,
+}
+
+impl Record {
+    fn entry(
+        mut self,
+        folder: &Path,
+        config: &AudioDataConfig,
+        label_column: &str,
+        wanted: &[&str],
+    ) -> Result<Entry> {
+        let mut columns = BTreeMap::new();
+        for &column in wanted {
+            match self.fields.get(column) {
+                Some(value) => drop(columns.insert(column.to_owned(), value.clone())),
+                None if column == SPLIT => {}
+                None => return Err(self.missing(column)),
+            }
+        }
+        let name = self.take(config.path_column())?;
+        let (file, array) = match name.split_once('#') {
+            Some((file, array)) if file.ends_with(".npz") => (file, Some(array.to_owned())),
+            _ => (name.as_str(), None),
+        };
+        let path = inside(folder, file, &self.at)?;
+        let label = self.take(label_column)?;
+        let offset = self.seconds("offset")?.unwrap_or(0.0);
+        let duration = self.seconds("duration")?;
+        if duration == Some(0.0) {
+            return Err(wrong(&self.at, "duration = 0 leaves nothing".into()));
+        }
+        Ok(Entry {
+            at: self.at,
+            path,
+            array,
+            offset,
+            duration,
+            label,
+            columns,
+        })
+    }
+
+    fn take(&mut self, column: &str) -> Result<String> {
+        self.fields
+            .remove(column)
+            .ok_or_else(|| self.missing(column))
+    }
+
+    fn missing(&self, column: &str) -> Error {
+        Error::MissingColumn {
+            at: self.at.clone(),
+            column: column.to_owned(),
+            columns: self.fields.keys().cloned().collect(),
+        }
+    }
+
+    /// A time, if one is written.
+    fn seconds(&mut self, column: &str) -> Result<Option<f64>> {
+        let Some(text) = self.fields.remove(column).filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        match text.trim().parse::<f64>() {
+            Ok(seconds) if seconds >= 0.0 && seconds.is_finite() => Ok(Some(seconds)),
+            _ => Err(wrong(
+                &self.at,
+                format!("{column} = `{text}` is not a time in seconds"),
+            )),
+        }
+    }
+}
+
+fn table(file: File, path: &Path, delimiter: u8) -> Result<Vec<Record>> {
+    let mut rows = Rows::new(file, path, delimiter);
+    let names = rows.header()?;
+    if let Some((_, twice)) = names
+        .iter()
+        .enumerate()
+        .find(|(i, name)| names[..*i].contains(name))
+    {
+        let at = Place::line(path, 1);
+        return Err(wrong(&at, format!("column `{twice}` appears twice")));
+    }
+    let mut records = Vec::new();
+    while let Some(at) = rows.next()? {
+        if rows.len() != names.len() {
+            return Err(Error::Ragged {
+                at,
+                found: rows.len(),
+                expected: names.len(),
+            });
+        }
+        let fields = names
+            .iter()
+            .enumerate()
+            .map(|(i, name)| Ok((name.clone(), rows.field(i, &at)?)))
+            .collect::<Result<_>>()?;
+        records.push(Record { at, fields });
+    }
+    Ok(records)
+}
+
+fn lines(file: File, path: &Path) -> Result<Vec<Record>> {
+    let mut reader = BufReader::new(file);
+    let mut records = Vec::new();
+    for number in 1.. {
+        let at = Place::line(path, number);
+        let mut line = Vec::new();
+        let read = reader
+            .by_ref()
+            .take(MAX_RECORD as u64 + 1)
+            .read_until(b'\n', &mut line);
+        if read.map_err(|cause| Error::read(path, cause))? == 0 {
+            break;
+        }
+        if line.len() > MAX_RECORD {
+            return Err(Error::RecordTooLong {
+                at,
+                limit: MAX_RECORD,
+            });
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let object: Map<String, Value> =
+            serde_json::from_slice(&line).map_err(|error| Error::Json {
+                at: Place::column(path, number, error.column().max(1) as u64),
+                reason: crate::text::without_place(&error),
+            })?;
+        let fields = object
+            .into_iter()
+            .filter_map(|(key, value)| match value {
+                Value::String(text) => Some((key, text)),
+                Value::Number(_) | Value::Bool(_) => Some((key, value.to_string())),
+                // As if it were not there: whatever needs it says so.
+                Value::Null | Value::Array(_) | Value::Object(_) => None,
+            })
+            .collect();
+        records.push(Record { at, fields });
+    }
+    Ok(records)
+}

@@ -1,0 +1,263 @@
+//! Sound as its users meet it: from files on disk to batches of frames.
+
+use std::collections::BTreeSet;
+
+use attn_core::Pattern;
+use data::audio::{Asked, AudioData, AudioDataConfig};
+use data::{Batch, BatchLimit, IGNORED, Input, Loader, Open, Targets, pass};
+use serde_json::{Value, json};
+
+use crate::hostile_audio::{tone, wav};
+use crate::{Folder, TestResult};
+
+/// A set of `n` clips of three pitches by two speakers, with a manifest.
+fn set(n: usize) -> std::io::Result<Folder> {
+    let folder = Folder::new()?;
+    let mut manifest = "path,label,text,speaker,split\n".to_owned();
+    for i in 0..n {
+        let (digit, speaker) = (i % 3, ["ann", "bob"][i / 3 % 2]);
+        let name = format!("clips/{digit}_{speaker}_{i}.wav");
+        let pitch = 0.2 + 0.5 * digit as f64;
+        folder.write(&name, wav(8000, 1, &tone(1000 + 37 * i, pitch)))?;
+        let split = if i % 5 == 4 { "test" } else { "train" };
+        manifest += &format!("{name},{digit},{digit},{speaker},{split}\n");
+    }
+    folder.write("manifest.csv", manifest)?;
+    Ok(folder)
+}
+
+fn config(folder: &Folder, mut table: Value) -> Result<AudioDataConfig, serde_json::Error> {
+    if table["path"].is_null() {
+        table["path"] = folder.path("manifest.csv").to_string_lossy().into();
+    }
+    table["sample_rate"] = 8000.into();
+    serde_json::from_value(table)
+}
+
+fn open(
+    folder: &Folder,
+    asked: Asked,
+    table: Value,
+) -> Result<AudioData, Box<dyn std::error::Error>> {
+    let open = Open {
+        seed: 3,
+        ..Open::default()
+    };
+    Ok(AudioData::open(&config(folder, table)?, asked, &open)?)
+}
+
+fn frames(batch: &Batch) -> (&[f32], usize) {
+    match &batch.input {
+        Input::Frames(rows) => (rows.values(), rows.width()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_manifest_says_what_is_trained_on_and_what_is_tested() -> TestResult {
+    let folder = set(30)?;
+    let data = open(&folder, Asked::Class, json!({"val_fraction": 0.25}))?;
+    assert_eq!(data.labels(), ["0", "1", "2"]);
+    assert_eq!(data.width(), 40);
+    let (train, val) = (data.train(), data.val().ok_or("no val")?);
+    let test = data.test()?.ok_or("no test")?;
+    assert_eq!((train.len(), val.len(), test.len()), (18, 6, 6));
+
+    let batch = pass(&*test, &Pattern::Full, 10)
+        .next()
+        .ok_or("no batch")??;
+    let (values, width) = frames(&batch);
+    // Row 4 of the manifest: 1000 + 37 · 4 samples make 1 + 1148 / 80 frames.
+    assert_eq!(batch.mask.cu_seqlens()[..2], [0, 15]);
+    assert_eq!(values.len(), batch.mask.n_queries() * width);
+    assert_eq!(batch.targets, Targets::Classes([1, 0, 2, 1, 0, 2].into()));
+    Ok(())
+}
+
+#[test]
+fn a_value_of_a_column_can_be_held_out() -> TestResult {
+    let folder = set(30)?;
+    let table = json!({"hold_out": {"column": "speaker", "test": ["bob"]}, "val_fraction": 0.0});
+    let data = open(&folder, Asked::Class, table)?;
+    assert_eq!(data.train().len(), 15);
+    assert_eq!(data.test()?.ok_or("no test")?.len(), 15);
+    assert!(data.val().is_none());
+    let table = json!({"hold_out": {"column": "label", "val": ["2"]}});
+    let error = open(&folder, Asked::Class, table).unwrap_err().to_string();
+    assert!(
+        error.contains("label `2` is not one of the classes"),
+        "{error}"
+    );
+    Ok(())
+}
+
+#[test]
+fn folders_manifests_and_offsets_give_the_same_clip() -> TestResult {
+    let folder = Folder::new()?;
+    let (a, b) = (tone(1600, 0.3), tone(2400, 0.9));
+    folder.write("set/a/1.wav", wav(8000, 1, &a))?;
+    folder.write("set/b/1.wav", wav(8000, 1, &b))?;
+    folder.write("long.wav", wav(8000, 1, &[a, b].concat()))?;
+    let rows = "{\"path\": \"long.wav\", \"label\": \"a\", \"duration\": 0.2}\n\n\
+                {\"path\": \"long.wav\", \"label\": \"b\", \"offset\": \"0.2\"}\n";
+    folder.write("m.jsonl", rows)?;
+    let mut batches = Vec::new();
+    for name in ["set", "m.jsonl"] {
+        let path = folder.path(name).to_string_lossy().into_owned();
+        let table = json!({"path": path, "val_fraction": 0.0, "features": {"n_mels": 20}});
+        let data = open(&folder, Asked::Class, table)?;
+        let batch = pass(&*data.train(), &Pattern::Full, 2)
+            .next()
+            .ok_or("none")??;
+        batches.push(batch);
+    }
+    assert_eq!(batches[0].input, batches[1].input);
+    assert_eq!(batches[0].targets, batches[1].targets);
+    assert_eq!(batches[0].mask.cu_seqlens()[..], [0, 21, 52]);
+    Ok(())
+}
+
+#[test]
+fn arrays_of_frames_are_read_as_they_are() -> TestResult {
+    let folder = Folder::new()?;
+    let header = |shape: &str| {
+        let text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");
+        let mut file = b"\x93NUMPY\x01\x00".to_vec();
+        file.extend((text.len() as u16).to_le_bytes());
+        file.extend(text.as_bytes());
+        file
+    };
+    for (name, shape, values) in [
+        ("a.npy", "(2, 3)", vec![0.5f32, 1.0, 2.0, 3.0, 4.0, 5.0]),
+        ("b.npy", "(1, 3)", vec![7.0, 8.0, 9.0]),
+    ] {
+        let mut file = header(shape);
+        file.extend(values.iter().flat_map(|x| x.to_le_bytes()));
+        folder.write(name, file)?;
+    }
+    folder.write("manifest.csv", "path,label\na.npy,x\nb.npy,y\n")?;
+    let data = open(&folder, Asked::Class, json!({"val_fraction": 0.0}))?;
+    let batch = pass(&*data.train(), &Pattern::Full, 2)
+        .next()
+        .ok_or("none")??;
+    assert_eq!(
+        frames(&batch),
+        (&[0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 8.0, 9.0][..], 3)
+    );
+    let joined = json!({"join": {"clips": [1, 2], "strings": 3}});
+    let error = open(&folder, Asked::Class, joined).unwrap_err().to_string();
+    assert!(error.contains("data.join needs sound"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn training_hears_something_else_in_every_epoch_and_the_same_again() -> TestResult {
+    let folder = set(12)?;
+    let augment = json!({
+        "gain_db": 6.0, "shift_ms": 10.0, "speed": 0.1, "noise_db": [10, 30],
+        "time_masks": 1, "freq_masks": 1
+    });
+    let data = open(
+        &folder,
+        Asked::Class,
+        json!({"augment": augment, "val_fraction": 0.25}),
+    )?;
+    let again = open(
+        &folder,
+        Asked::Class,
+        json!({"augment": augment, "val_fraction": 0.25}),
+    )?;
+    assert_eq!(data.fingerprint(), again.fingerprint());
+    let loader = |data: &AudioData| Loader::shuffled(data.train(), Pattern::Full, 4, 9);
+    let n = data.train().len();
+    let (first, second) = (loader(&data).batch(n)?, loader(&again).batch(n)?);
+    assert_eq!(first.input, second.input);
+    let sample = |epoch| data::Sample { epoch, index: 2 };
+    let train = data.train();
+    let hear = |epoch| {
+        train
+            .pack(&[sample(epoch)], &Pattern::Full)
+            .map(|batch| batch.input)
+    };
+    assert_ne!(hear(0)?, hear(1)?);
+    let val = data.val().ok_or("no val")?;
+    let hear = |epoch| val.pack(&[data::Sample { epoch, index: 0 }], &Pattern::Full);
+    assert_eq!(hear(0)?.input, hear(1)?.input);
+    Ok(())
+}
+
+#[test]
+fn joined_clips_spell_their_labels_and_stay_with_their_speaker() -> TestResult {
+    let folder = set(30)?;
+    let join = json!({"clips": [2, 4], "strings": 40, "eval_strings": 10, "column": "speaker", "gap_ms": [0, 30]});
+    let hold_out = json!({"column": "speaker", "test": ["bob"]});
+    let table = json!({"join": join, "hold_out": hold_out, "val_fraction": 0.2});
+    let data = open(&folder, Asked::Text, table.clone())?;
+    assert_eq!(data.labels(), ["0", "1", "2"]);
+    let (train, test) = (data.train(), data.test()?.ok_or("no test")?);
+    assert_eq!((train.len(), test.len()), (40, 10));
+    let mut lengths = BTreeSet::new();
+    for (index, batch) in pass(&*train, &Pattern::Full, 1).enumerate() {
+        let batch = batch?;
+        let Targets::Sequences { labels, ends } = &batch.targets else {
+            return Err("no sequences".into());
+        };
+        assert_eq!(ends[..], [labels.len() as u32]);
+        lengths.insert(labels.len());
+        let sample = data::Sample {
+            epoch: 0,
+            index: index as u64,
+        };
+        assert_eq!(train.n_rows(sample), Some(batch.n_positions()));
+    }
+    assert_eq!(lengths, BTreeSet::from([2, 3, 4]));
+
+    let frames = open(&folder, Asked::Frames, table)?;
+    let batch = pass(&*frames.train(), &Pattern::Full, 1)
+        .next()
+        .ok_or("none")??;
+    let Targets::Classes(classes) = &batch.targets else {
+        return Err("no classes".into());
+    };
+    assert_eq!(classes.len(), batch.n_positions());
+    let known = classes.iter().filter(|&&class| class != IGNORED).count();
+    assert!(
+        known * 10 > classes.len() * 8,
+        "{known} of {}",
+        classes.len()
+    );
+    Ok(())
+}
+
+#[test]
+fn generated_sounds_need_no_files() -> TestResult {
+    let folder = Folder::new()?;
+    let table = json!({"path": "generated", "generated": {"clips": 60, "test_clips": 12}});
+    let data = open(&folder, Asked::Class, table)?;
+    assert_eq!(data.labels().len(), 6);
+    assert_eq!(data.train().len(), 54);
+    assert_eq!(data.test()?.ok_or("no test")?.len(), 12);
+    Ok(())
+}
+
+#[test]
+fn batches_can_be_filled_by_frames() -> TestResult {
+    let folder = set(30)?;
+    let data = open(&folder, Asked::Class, json!({"val_fraction": 0.0}))?;
+    let loader = {
+        let limit = BatchLimit {
+            samples: 1000,
+            rows: Some(80),
+        };
+        Loader::shuffled(data.train(), Pattern::Full, 1, 5).bucketed(limit, true)
+    };
+    let (mut position, mut seen) = (0, 0);
+    while position < data.train().len() {
+        let batch = loader.batch(position)?;
+        assert!(batch.n_positions() <= 80);
+        position = loader.next(position);
+        seen += batch.mask.cu_seqlens().len() - 1;
+    }
+    assert_eq!(seen as u64, data.train().len());
+    Ok(())
+}

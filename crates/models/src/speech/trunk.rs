@@ -1,0 +1,110 @@
+//! What the models of sound share: from frames to the last hidden state.
+
+use std::sync::Arc;
+
+use attn_core::input::Rows;
+use attn_core::{Context, Dropout, Mask, Pass, Pattern, Position, Stack};
+use candle_core::{Error, Result, Tensor, bail};
+use candle_nn::{Init, VarBuilder};
+use encodings::Sizes;
+
+use super::front::FrontEnd;
+use crate::ModelConfig;
+use crate::layers::Layers;
+
+/// Front end, position encoding, layers.
+///
+/// Parameters, under the prefix of the builder: `embed.weight`, `embed.bias`;
+/// `position.weight` if positions are learnt; those of [`Layers`].
+#[derive(Debug, Clone)]
+pub(super) struct Trunk {
+    front: FrontEnd,
+    position: Arc<dyn Position>,
+    dropout: Dropout,
+    layers: Layers,
+    pattern: Pattern,
+    max_seq_len: usize,
+}
+
+impl Trunk {
+    pub(super) fn new(config: &ModelConfig, vb: VarBuilder) -> Result<Self> {
+        let Some(speech) = config.speech() else {
+            bail!("kind = \"{}\" does not read sound", config.kind());
+        };
+        let n_features = speech.n_features().map_err(Error::wrap)?;
+        let max_seq_len = config.max_seq_len().map_err(Error::wrap)?;
+        let d_model = config.d_model();
+        let sizes = Sizes {
+            d_model,
+            n_heads: config.n_heads(),
+            max_seq_len: Some(max_seq_len),
+        };
+        let front = FrontEnd::new(
+            (n_features, d_model),
+            (speech.window(), speech.stride()),
+            config.bias(),
+            front_weights(speech.window() * n_features),
+            vb.pp("embed"),
+        )?;
+        Ok(Self {
+            front,
+            position: config
+                .position()
+                .build(&sizes, vb.pp("position"))
+                .map_err(Error::wrap)?,
+            dropout: Dropout::new(config.dropout() as f32, &vb.pp("embed")),
+            layers: Layers::new(config, vb)?,
+            pattern: config.mask().into(),
+            max_seq_len,
+        })
+    }
+
+    /// # Shapes
+    ///
+    /// - `frames`: `[n, n_features]`
+    /// - returns: `[m, d_model]`, and the mask over `m` positions
+    pub(super) fn forward(&self, frames: &Rows, mask: &Mask, pass: Pass) -> Result<(Tensor, Mask)> {
+        let (x, mask) = self.front.forward(frames, mask)?;
+        let context = Context {
+            mask: &mask,
+            position: &*self.position,
+            pass,
+        };
+        let x = self.position.embed(&x, &mask)?;
+        let x = self.dropout.forward(&x, None, pass)?;
+        let x = self.layers.forward(&x, context)?;
+        Ok((x, mask))
+    }
+
+    pub(super) fn front(&self) -> &FrontEnd {
+        &self.front
+    }
+
+    pub(super) fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
+    pub(super) fn max_seq_len(&self) -> usize {
+        self.max_seq_len
+    }
+
+    pub(super) fn stack(&self) -> Option<&Stack> {
+        self.layers.stack()
+    }
+}
+
+/// First values of the front end: features have variance 1, and so has what comes out.
+fn front_weights(d_in: usize) -> Init {
+    Init::Randn {
+        mean: 0.0,
+        stdev: 1.0 / (d_in as f64).sqrt(),
+    }
+}
+
+/// First values of a head.
+pub(super) fn head_weights(config: &ModelConfig) -> Init {
+    Init::Randn {
+        mean: 0.0,
+        stdev: config.init_std(),
+    }
+}
