@@ -93,7 +93,7 @@ mod tests {
   accuracy          0.6667
   macro_f1          0.6667
 
-               0  1  2   recall
+              0  1  2   recall
   cat      0  1  1  0   0.5000
   a dog    1  0  1  0   1.0000
   none     2  0  0  0        -
