@@ -202,6 +202,17 @@ pub enum Error {
         remedy: &'static str,
     },
 
+    /// A graph that cannot be used.
+    #[error("{at}: {reason}; {remedy}")]
+    Graph {
+        /// The file, line or record.
+        at: Place,
+        /// What is wrong.
+        reason: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+
     /// A column or key that is not there.
     #[error("{at}: no column `{column}`; {}", known(column, columns, "columns"))]
     MissingColumn {

@@ -26,6 +26,7 @@ mod bucket;
 mod contain;
 mod error;
 pub mod image;
+pub mod graph;
 mod loader;
 pub mod npy;
 mod on_error;

@@ -32,6 +32,8 @@ pub enum Domain {
     Augmentation = 4,
     /// Images that are made.
     Drawing = 6,
+    /// Graphs that are made, and what is drawn of graphs: signs, pairs that are no link.
+    Graphs = 8,
 }
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

@@ -5,6 +5,8 @@ mod audio_golden;
 mod classes;
 mod hostile_audio;
 mod hostile_images;
+mod graphs;
+mod hostile_graphs;
 mod hostile_texts;
 mod hostile_tokenizers;
 mod images;
