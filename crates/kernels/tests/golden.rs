@@ -365,6 +365,7 @@ fn optimisers_agree_for_three_steps() -> Result<()> {
         beta1: 0.9,
         beta2: 0.95,
         eps: 1e-8,
+        coupled: false,
     });
     for (case, rule, max_norm) in [
         ("adamw", adamw, 1.0),

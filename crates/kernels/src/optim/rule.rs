@@ -12,7 +12,8 @@ use crate::parallel::GRAIN;
 use crate::simd::{Kernel, Lanes};
 
 /// Adam with decoupled weight decay; Loshchilov & Hutter 2017, algorithm 2
-/// <https://arxiv.org/abs/1711.05101>, as `torch.optim.AdamW`.
+/// <https://arxiv.org/abs/1711.05101>, as `torch.optim.AdamW`. Or with the decay in the
+/// gradient, as `torch.optim.Adam`, Kingma & Ba 2014 <https://arxiv.org/abs/1412.6980>.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamW {
     /// Decay of the mean of the gradient.
@@ -21,6 +22,9 @@ pub struct AdamW {
     pub beta2: f64,
     /// Added to the root of the corrected second moment.
     pub eps: f64,
+    /// Whether weight decay is added to the gradient, an L2 penalty of the loss, and not
+    /// taken off the weights by itself.
+    pub coupled: bool,
 }
 
 impl Default for AdamW {
@@ -30,6 +34,7 @@ impl Default for AdamW {
             beta1: 0.9,
             beta2: 0.999,
             eps: 1e-8,
+            coupled: false,
         }
     }
 }
@@ -147,7 +152,14 @@ impl AdamW {
         let (correction1, correction2) = (1.0 - self.beta1.powf(t), 1.0 - self.beta2.powf(t));
         AdamWStep {
             grad_scale: update.grad_scale as f32,
-            shrink: (1.0 - update.lr * update.weight_decay) as f32,
+            shrink: match self.coupled {
+                true => 1.0,
+                false => (1.0 - update.lr * update.weight_decay) as f32,
+            },
+            penalty: match self.coupled {
+                true => update.weight_decay as f32,
+                false => 0.0,
+            },
             one_less_beta1: (1.0 - self.beta1) as f32,
             beta2: self.beta2 as f32,
             one_less_beta2: (1.0 - self.beta2) as f32,
@@ -162,6 +174,7 @@ impl AdamW {
 struct AdamWStep {
     grad_scale: f32,
     shrink: f32,
+    penalty: f32,
     one_less_beta1: f32,
     beta2: f32,
     one_less_beta2: f32,
@@ -185,7 +198,11 @@ impl Kernel<f32> for AdamWPiece<'_> {
     fn run<L: Lanes<Elem = f32>>(self, _: L) {
         let Self { step, p, g, m, v } = self;
         for (((p, g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-            let g = g * step.grad_scale;
+            let mut g = g * step.grad_scale;
+            // Not where nothing is added: that would round a `-0` to `0`.
+            if step.penalty != 0.0 {
+                g += step.penalty * *p;
+            }
             *m += step.one_less_beta1 * (g - *m);
             *v = *v * step.beta2 + step.one_less_beta2 * g * g;
             let root = v.sqrt() / step.root_of_correction2 + step.eps;

@@ -72,9 +72,38 @@ fn assert_steps_as(
 }
 
 #[test]
+fn oracle_adam_with_its_decay_in_the_gradient() -> Result<()> {
+    for (beta1, beta2, eps) in [(0.9, 0.999, 1e-8), (0.5, 0.9, 1e-3)] {
+        let rule = AdamW {
+            beta1,
+            beta2,
+            eps,
+            coupled: true,
+        };
+        assert_steps_as(rule, |update, p, g, m, v| {
+            let oracle = oracle::Adam {
+                lr: update.lr,
+                beta1,
+                beta2,
+                eps,
+                weight_decay: update.weight_decay,
+            };
+            oracle.step(p, g, m, v, update.step as i32 + 1);
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
 fn oracle_adamw() -> Result<()> {
     for (beta1, beta2, eps) in [(0.9, 0.999, 1e-8), (0.5, 0.9, 1e-3)] {
-        assert_steps_as(AdamW { beta1, beta2, eps }, |update, p, g, m, v| {
+        let rule = AdamW {
+            beta1,
+            beta2,
+            eps,
+            coupled: false,
+        };
+        assert_steps_as(rule, |update, p, g, m, v| {
             let oracle = oracle::AdamW {
                 lr: update.lr,
                 beta1,

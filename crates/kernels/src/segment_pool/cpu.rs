@@ -27,6 +27,7 @@ pub(super) fn pool<T: Real>(pool: Pool, cu_seqlens: &[u32], x: &[T], d: usize, y
                 _ if rows.is_empty() => {}
                 Pool::First => y.copy_from_slice(row(rows.start)),
                 Pool::Last => y.copy_from_slice(row(rows.end - 1)),
+                Pool::Sum => rows.for_each(|i| write(row(i), y, true)),
                 Pool::Mean => {
                     let share = one_over::<T>(rows.len());
                     rows.for_each(|i| write(row(i), y, true));
@@ -56,6 +57,7 @@ pub(super) fn pool_backward<T: Real>(
             let (rows, dy) = (segment(cu_seqlens, i), &dy[i * d..(i + 1) * d]);
             let share = match pool {
                 Pool::Mean => one_over(rows.len()),
+                Pool::Sum => T::one(),
                 Pool::First if row == rows.start => T::one(),
                 Pool::Last if row == rows.end - 1 => T::one(),
                 Pool::First | Pool::Last => continue,

@@ -18,6 +18,8 @@ use crate::tape::{Backward, Node, record};
 pub enum Pool {
     /// The mean of its rows.
     Mean,
+    /// The sum of its rows.
+    Sum,
     /// Its first row.
     First,
     /// Its last row.

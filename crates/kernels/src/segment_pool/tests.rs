@@ -5,7 +5,7 @@ use testkit::{assert_close, gradcheck, oracle, randn, reach};
 
 use super::*;
 
-const ALL: [Pool; 3] = [Pool::Mean, Pool::First, Pool::Last];
+const ALL: [Pool; 4] = [Pool::Mean, Pool::Sum, Pool::First, Pool::Last];
 
 fn walls(walls: &[u32]) -> Arc<[u32]> {
     walls.into()
@@ -23,13 +23,23 @@ fn oracle_every_pool_in_both_types() -> Result<()> {
         for pool in ALL {
             let want = match pool {
                 Pool::Mean => oracle::segment_mean(&x, segments)?,
+                Pool::Sum => oracle::segment_sum(&x, segments)?,
                 Pool::First => oracle::segment_first(&x, segments)?,
                 Pool::Last => oracle::segment_last(&x, segments)?,
             };
-            assert_close(&segment_pool(&x, walls(segments), pool)?, &want, 1e-14)?;
+            // A sum is as many times larger than a mean as it has rows, and so is its error.
+            let size = match pool {
+                Pool::Sum => f64::from(segments[segments.len() - 1]),
+                _ => 1.0,
+            };
+            assert_close(
+                &segment_pool(&x, walls(segments), pool)?,
+                &want,
+                1e-14 * size,
+            )?;
             let single = segment_pool(&x.to_dtype(DType::F32)?, walls(segments), pool)?;
             // √4000 roundings of a running sum of about 100, over 4000.
-            assert_close(&single, &want, 5e-7)?;
+            assert_close(&single, &want, 5e-7 * size)?;
         }
     }
     Ok(())

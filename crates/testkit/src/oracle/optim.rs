@@ -31,6 +31,36 @@ impl AdamW {
     }
 }
 
+/// Adam with an L2 penalty; Kingma & Ba 2014, algorithm 1 <https://arxiv.org/abs/1412.6980>,
+/// as `torch.optim.Adam`: `g ← g + weight_decay · θ` comes before the moments.
+#[derive(Debug, Clone, Copy)]
+pub struct Adam {
+    /// Learning rate of this step.
+    pub lr: f64,
+    /// Decay of the mean of the gradient.
+    pub beta1: f64,
+    /// Decay of the mean of its square.
+    pub beta2: f64,
+    /// Added to the root of the corrected second moment.
+    pub eps: f64,
+    /// Multiple of the parameter that is added to its gradient.
+    pub weight_decay: f64,
+}
+
+impl Adam {
+    /// Step number `t`, from 1, on moments `m` and `v` that start at zero.
+    pub fn step(&self, params: &mut [f64], grads: &[f64], m: &mut [f64], v: &mut [f64], t: i32) {
+        for i in 0..params.len() {
+            let g = grads[i] + self.weight_decay * params[i];
+            m[i] = self.beta1 * m[i] + (1.0 - self.beta1) * g;
+            v[i] = self.beta2 * v[i] + (1.0 - self.beta2) * g * g;
+            let mean = m[i] / (1.0 - self.beta1.powi(t));
+            let square = v[i] / (1.0 - self.beta2.powi(t));
+            params[i] -= self.lr * mean / (square.sqrt() + self.eps);
+        }
+    }
+}
+
 /// Gradient descent with momentum, as `torch.optim.SGD` without dampening: the
 /// decay is part of the gradient.
 #[derive(Debug, Clone, Copy)]

@@ -23,6 +23,24 @@ pub fn segment_mean(x: &Tensor, cu_seqlens: &[u32]) -> Result<Tensor> {
     })
 }
 
+/// Sum of each segment's rows.
+///
+/// # Shapes
+///
+/// - `x`: `[n, d]`
+/// - `cu_seqlens`: `[batch + 1]`, rising from 0 to `n`
+/// - returns: `[batch, d]`, `f64`
+///
+/// # Errors
+///
+/// Those of the conversion from and to a tensor.
+pub fn segment_sum(x: &Tensor, cu_seqlens: &[u32]) -> Result<Tensor> {
+    pool(x, cu_seqlens, |segment| {
+        let column = |c: usize| segment.iter().map(|row| row[c]).sum();
+        (0..segment[0].len()).map(column).collect()
+    })
+}
+
 /// First row of each segment.
 ///
 /// # Shapes
