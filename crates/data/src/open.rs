@@ -1,5 +1,6 @@
 //! What opening data of any kind has in common.
 
+use crate::graph::Schema;
 use crate::text::Tokenizer;
 
 /// What is known about the data beyond its configuration.
@@ -13,4 +14,6 @@ pub struct Open<'a> {
     pub tokenizer: Option<Tokenizer>,
     /// The classes of a model that was trained before, in its order.
     pub labels: Option<Vec<String>>,
+    /// What the values of graphs mean to a model that was trained before.
+    pub graphs: Option<Schema>,
 }

@@ -8,13 +8,19 @@ use attn_core::Mask;
 use crate::baseline::{Cnn2dConfig, Grid};
 use crate::image::cnn_config;
 use crate::layers::LayersConfig;
-use crate::{Activation, Backbone, EncodingConfig, Kind, ModelConfig, NormKind, NormOrder};
+use crate::{
+    Activation, Backbone, EncodingConfig, Kind, ModelConfig, NormKind, NormOrder, Parameter,
+    parameters,
+};
 
 /// Bytes of one `f32`.
 const F32: u64 = 4;
 
 /// Numbers that the model learns.
 pub fn n_params(config: &ModelConfig) -> u64 {
+    if let Some(parameters) = of_graphs(config) {
+        return parameters.iter().map(Parameter::count).sum();
+    }
     let d = config.d_model() as u64;
     let vocab = size(config.vocab_size().ok());
     let grid = config.image().and_then(|image| image.grid().ok());
@@ -48,6 +54,10 @@ pub fn n_params(config: &ModelConfig) -> u64 {
 /// Multiply-adds of one token in the matrices of all blocks and of a language model's
 /// head: their number of elements. Look-ups and norms are not matrix products.
 pub fn n_matrix_params(config: &ModelConfig) -> u64 {
+    if let Some(parameters) = of_graphs(config) {
+        let matrices = parameters.iter().filter(|p| p.shape.len() > 1);
+        return matrices.map(Parameter::count).sum();
+    }
     let d = config.d_model() as u64;
     let head = match config.pooling() {
         None => size(config.vocab_size().ok()) * d,
@@ -80,6 +90,13 @@ fn front_matrix(config: &ModelConfig) -> u64 {
 fn front_params(config: &ModelConfig) -> u64 {
     let bias = config.speech().is_some() && config.bias();
     front_matrix(config) + if bias { config.d_model() as u64 } else { 0 }
+}
+
+/// The parameters of a model of graphs, whose backbones have little in common; `None` of
+/// other models, and before its sizes are known.
+fn of_graphs(config: &ModelConfig) -> Option<Vec<Parameter>> {
+    let n_features = config.graph()?.n_features();
+    n_features.ok().and_then(|_| parameters(config).ok())
 }
 
 /// Floating-point operations of one training step over `n_tokens` packed tokens,

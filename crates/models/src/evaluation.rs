@@ -78,6 +78,9 @@ pub struct Scores {
     /// Share of right answers, where there are classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
+    /// Mean over the classes of the share of each that was answered right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balanced_accuracy: Option<f64>,
     /// Mean over the classes of the harmonic mean of precision and recall.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub macro_f1: Option<f64>,
@@ -100,9 +103,10 @@ pub struct Scores {
 
 impl Scores {
     /// Every figure with its name, whether it applies or not.
-    pub fn named(&self) -> [(&'static str, Option<f64>); 7] {
+    pub fn named(&self) -> [(&'static str, Option<f64>); 8] {
         [
             ("accuracy", self.accuracy),
+            ("balanced_accuracy", self.balanced_accuracy),
             ("macro_f1", self.macro_f1),
             ("cer", self.cer),
             ("wer", self.wer),
@@ -132,6 +136,7 @@ impl Evaluation {
             Outcome::Tokens => none,
             Outcome::Classes(confusion) => Scores {
                 accuracy: self.accuracy(),
+                balanced_accuracy: confusion.balanced_accuracy(),
                 macro_f1: confusion.macro_f1(),
                 ..none
             },
@@ -220,6 +225,15 @@ impl Confusion {
         &self.counts[class * self.n_classes..][..self.n_classes]
     }
 
+    /// Mean of the shares of each class that were answered right, over the classes that are
+    /// there: what the SBM sets are measured by, Dwivedi et al. 2020, §4.1
+    /// <https://arxiv.org/abs/2003.00982>.
+    pub fn balanced_accuracy(&self) -> Option<f64> {
+        let recall = |class: usize| share(self.row(class)[class], self.row(class).iter().sum());
+        let recalls: Vec<f64> = (0..self.n_classes).filter_map(recall).collect();
+        (!recalls.is_empty()).then(|| recalls.iter().sum::<f64>() / recalls.len() as f64)
+    }
+
     /// Mean of the F1 scores of the classes that are there: `2 tp / (2 tp + fp + fn)`. A
     /// class that neither is right nor was answered anywhere does not count.
     ///
@@ -288,6 +302,8 @@ mod tests {
         let want = (4.0 / 5.0 + 2.0 / 3.0) / 2.0;
         assert!((confusion.macro_f1().unwrap() - want).abs() < 1e-12);
         assert_eq!(confused(&[], 3).macro_f1(), None);
+        let want = (2.0 / 3.0 + 1.0) / 2.0;
+        assert!((confusion.balanced_accuracy().unwrap() - want).abs() < 1e-12);
     }
 
     #[test]

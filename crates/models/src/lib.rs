@@ -86,6 +86,30 @@
 //! columns are those of the grid of patches, and one more for a class token. The numbers
 //! of a patch lie row by row, the channels of a pixel together.
 //!
+//! Those of graph models with `backbone = "transformer"` are, beside the blocks above:
+//!
+//! | name | shape | there if |
+//! | --- | --- | --- |
+//! | `embed.weight` | `[d_model, n_features]` | |
+//! | `embed.bias` | `[d_model]` | `bias` |
+//! | `structure.weight` | `[d_model, n_structure]` | nodes have structural encodings |
+//! | `blocks.i.attn.we.weight` | `[n_kv_heads · head_dim, n_edge_features]` | edges have features |
+//! | `blocks.i.global.w{q,k,v,o}.{weight,bias}` | as `blocks.i.attn` | `graph.global` |
+//! | `head.weight` | `[n_classes, d_model]` | graph-nodes, graph-classifier |
+//! | `head.weight` | `[1, d_model]` | graph-regression |
+//! | `head.weight` | `[d_model, d_model]` | graph-links |
+//! | `head.bias` | rows of the weight | `bias`, but for graph-links |
+//!
+//! and with another backbone, where `d_in` is `n_features + n_structure` in the first layer
+//! and `d_model` in the others, and `d_out` is `d_model`, or `n_classes` in the last layer
+//! of a graph-nodes, which has no `head`:
+//!
+//! | name | shape | there if |
+//! | --- | --- | --- |
+//! | `layers.i.weight` | `[d_out, d_in]`; gat: `[heads · channels, d_in]` | |
+//! | `layers.i.bias` | `[d_out]` | |
+//! | `layers.i.to`, `layers.i.from` | `[heads, channels]` | gat |
+//!
 //! # nanoGPT
 //!
 //! `bias = false`, everything else at its default but `activation = "gelu_erf"`, is the
@@ -100,6 +124,7 @@ pub mod cost;
 pub mod ctc_decode;
 mod edit_distance;
 mod evaluation;
+pub mod graph;
 pub mod image;
 mod layers;
 mod model;

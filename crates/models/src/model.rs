@@ -5,6 +5,7 @@ use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
 
 use crate::evaluation::Evaluation;
+use crate::graph::GraphModel;
 use crate::image::ImageClassifier;
 use crate::objective::LossOptions;
 use crate::speech::{SpeechClassifier, SpeechCtc, SpeechFrames};
@@ -27,6 +28,8 @@ pub enum Model {
     SpeechFrames(SpeechFrames),
     /// A recogniser of speech.
     SpeechCtc(SpeechCtc),
+    /// A model of graphs.
+    Graph(GraphModel),
 }
 
 impl Model {
@@ -45,7 +48,9 @@ impl Model {
             Kind::SpeechClassifier => SpeechClassifier::new(config, vb).map(Self::SpeechClassifier),
             Kind::SpeechFrames => SpeechFrames::new(config, vb).map(Self::SpeechFrames),
             Kind::SpeechCtc => SpeechCtc::new(config, vb).map(Self::SpeechCtc),
-            other => bail!("there is no model of kind = \"{other}\" yet"),
+            Kind::GraphNodes | Kind::GraphClassifier | Kind::GraphRegression | Kind::GraphLinks => {
+                GraphModel::new(config, vb).map(Self::Graph)
+            }
         }
     }
 
@@ -55,7 +60,7 @@ impl Model {
     ///
     /// - `input`: `n` packed rows, the sequences of `mask`
     /// - returns: `[n, vocab_size]` of a language model, `[batch, n_classes]` of a
-    ///   classifier
+    ///   classifier; see also [`GraphModel::logits`]
     ///
     /// # Errors
     ///
@@ -76,6 +81,7 @@ impl Model {
             }
             (Self::SpeechFrames(model), Input::Frames(frames)) => model.logits(frames, mask, pass),
             (Self::SpeechCtc(model), Input::Frames(frames)) => model.logits(frames, mask, pass),
+            (Self::Graph(model), Input::Graphs(graphs)) => model.logits(graphs, mask, pass),
             (_, other) => foreign(other),
         }
     }
@@ -119,6 +125,9 @@ impl Model {
             (Self::SpeechCtc(model), Input::Frames(frames)) => {
                 model.loss(frames, mask, targets, options, pass)
             }
+            (Self::Graph(model), Input::Graphs(graphs)) => {
+                model.loss(graphs, mask, targets, options, pass)
+            }
             (_, other) => foreign(other),
         }
     }
@@ -148,6 +157,7 @@ impl Model {
             (Self::SpeechCtc(model), Input::Frames(frames)) => {
                 model.evaluate(frames, mask, targets)
             }
+            (Self::Graph(model), Input::Graphs(graphs)) => model.evaluate(graphs, mask, targets),
             (_, other) => foreign(other),
         }
     }
@@ -161,10 +171,11 @@ impl Model {
             Self::SpeechClassifier(model) => model.pattern(),
             Self::SpeechFrames(model) => model.pattern(),
             Self::SpeechCtc(model) => model.pattern(),
+            Self::Graph(model) => model.pattern(),
         }
     }
 
-    /// Longest sequence, in positions.
+    /// Longest sequence, in positions; graphs may be of any size.
     pub fn max_seq_len(&self) -> usize {
         match self {
             Self::CausalLm(model) => model.max_seq_len(),
@@ -173,6 +184,7 @@ impl Model {
             Self::SpeechClassifier(model) => model.max_seq_len(),
             Self::SpeechFrames(model) => model.max_seq_len(),
             Self::SpeechCtc(model) => model.max_seq_len(),
+            Self::Graph(_) => usize::MAX,
         }
     }
 
@@ -185,6 +197,7 @@ impl Model {
             Self::SpeechClassifier(model) => model.stack(),
             Self::SpeechFrames(model) => model.stack(),
             Self::SpeechCtc(model) => model.stack(),
+            Self::Graph(model) => model.stack(),
         }
     }
 }

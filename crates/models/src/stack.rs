@@ -5,7 +5,7 @@ use attn_core::{
 };
 use candle_core::Error;
 
-use crate::{Activation, ModelConfig};
+use crate::{Activation, MaskConfig, ModelConfig};
 
 /// The stack of `config`.
 ///
@@ -18,11 +18,19 @@ pub(crate) fn stack_config(config: &ModelConfig) -> candle_core::Result<StackCon
 
 fn try_stack_config(config: &ModelConfig) -> Result<StackConfig, attn_core::ConfigError> {
     let dropout = config.dropout() as f32;
+    let d_edge = match (config.mask(), config.graph()) {
+        (MaskConfig::Edges, Some(graph)) => graph.n_edge_features().unwrap_or(0),
+        _ => 0,
+    };
     let attention = AttentionConfig::new(config.d_model(), config.n_heads())?
         .with_kv_heads(config.n_kv_heads())?
         .with_bias(config.bias())
         .with_qk_norm(config.qk_norm())
         .with_dropout(config.attention_dropout() as f32, dropout)?;
+    let attention = match d_edge {
+        0 => attention,
+        d_edge => attention.with_edge_features(d_edge)?,
+    };
     let mlp = MlpConfig::new(config.d_model(), config.d_ff())?
         .with_kind(mlp_kind(config.activation()))
         .with_bias(config.bias())

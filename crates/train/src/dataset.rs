@@ -5,14 +5,16 @@ use std::sync::Arc;
 
 use attn_core::input::Rows;
 use data::audio::{Asked, AudioData, ClipReader};
+use data::graph::{GraphData, GraphTask, Schema};
 use data::image::ImageData;
 use data::text::{ClassData, LanguageData, Tokenizer};
-use data::{Batch, Input, Open, Samples};
+use data::{Batch, Input, Open, Sample, Samples};
 use models::{DataSizes, Kind, Modality};
 
-use crate::config::{DataTable, RunConfig};
+use crate::config::DataTable;
 use crate::error::{Error, Result};
 use crate::metrics::Split;
+use crate::model_folder::Description;
 
 /// Opened data: splits to read, and what a model must know to use them.
 pub enum Dataset {
@@ -24,6 +26,8 @@ pub enum Dataset {
     Images(ImageData),
     /// Recordings.
     Sound(AudioData),
+    /// Graphs.
+    Graphs(GraphData, GraphTask),
 }
 
 impl Dataset {
@@ -46,6 +50,13 @@ impl Dataset {
             (kind, DataTable::Audio(config)) if kind.modality() == Modality::Speech => {
                 Self::Sound(AudioData::open(config, asked(kind), open)?)
             }
+            (kind, DataTable::Graph(config)) => match graph_task(kind) {
+                Some(task) => {
+                    let data = GraphData::open(config, task, open.seed, open.graphs.as_ref())?;
+                    Self::Graphs(data, task)
+                }
+                None => return Err(Error::Data(format!("[data] is not what a {kind} reads"))),
+            },
             _ => return Err(Error::Data(format!("[data] is not what a {kind} reads"))),
         })
     }
@@ -69,6 +80,9 @@ impl Dataset {
             (Self::Sound(data), Split::Train) => Some(data.train()),
             (Self::Sound(data), Split::Val) => data.val(),
             (Self::Sound(data), Split::Test) => data.test()?,
+            (Self::Graphs(data, _), Split::Train) => Some(data.train()),
+            (Self::Graphs(data, _), Split::Val) => data.val(),
+            (Self::Graphs(data, _), Split::Test) => data.test()?,
         })
     }
 
@@ -79,6 +93,7 @@ impl Dataset {
             Self::Classes(data) => Some(data.tokenizer()),
             Self::Images(_) => None,
             Self::Sound(_) => None,
+            Self::Graphs(..) => None,
         }
     }
 
@@ -89,6 +104,18 @@ impl Dataset {
             Self::Classes(data) => Some(data.labels()),
             Self::Images(data) => Some(data.labels()),
             Self::Sound(data) => Some(data.labels()),
+            Self::Graphs(data, GraphTask::Nodes | GraphTask::Classes) => {
+                Some(&data.schema().classes)
+            }
+            Self::Graphs(..) => None,
+        }
+    }
+
+    /// What the values of graphs mean, if it is graphs.
+    pub fn graphs(&self) -> Option<&Schema> {
+        match self {
+            Self::Graphs(data, _) => Some(data.schema()),
+            _ => None,
         }
     }
 
@@ -99,6 +126,7 @@ impl Dataset {
             Self::Classes(data) => data.fingerprint(),
             Self::Images(data) => data.fingerprint(),
             Self::Sound(data) => data.fingerprint(),
+            Self::Graphs(data, _) => data.fingerprint(),
         }
     }
 
@@ -112,14 +140,23 @@ impl Dataset {
             Self::Sound(data) => Some(data),
             _ => None,
         };
+        let (graphs, structure) = match config {
+            DataTable::Graph(config) => (self.graphs(), Some(config.encodings().width())),
+            _ => (None, None),
+        };
         DataSizes {
             image: images.map(ImageData::shape),
             pixel_mean: images.map(|data| data.statistics().mean.clone()),
             pixel_std: images.map(|data| data.statistics().std.clone()),
+            n_edge_features: graphs.map(|schema| schema.edges.width()),
+            n_structure: structure,
+            scale: graphs
+                .and_then(|schema| schema.scale)
+                .map(|s| (s.mean, s.deviation)),
             vocab_size: self.tokenizer().map(Tokenizer::vocab_size),
             n_classes: self.labels().map(<[String]>::len),
             seq_len: config.seq_len(),
-            n_features: sound.map(AudioData::width),
+            n_features: (sound.map(AudioData::width)).or(graphs.map(Schema::node_width)),
             ..DataSizes::default()
         }
     }
@@ -134,20 +171,44 @@ fn asked(kind: Kind) -> Asked {
     }
 }
 
-/// The samples of one file that a model is asked about, prepared as `config` says; their
+/// What a model of `kind` learns of graphs.
+fn graph_task(kind: Kind) -> Option<GraphTask> {
+    match kind {
+        Kind::GraphNodes => Some(GraphTask::Nodes),
+        Kind::GraphClassifier => Some(GraphTask::Classes),
+        Kind::GraphRegression => Some(GraphTask::Numbers),
+        Kind::GraphLinks => Some(GraphTask::Links),
+        _ => None,
+    }
+}
+
+/// The samples of one file that a model is asked about, prepared as `description` says; their
 /// targets are not known.
 ///
 /// # Errors
 ///
 /// A file that cannot be read as what the model reads, with its place.
-pub fn batch_of_file(config: &RunConfig, path: &Path) -> Result<Batch> {
-    match &config.data {
+pub fn batch_of_file(description: &Description, path: &Path) -> Result<Batch> {
+    match &description.config.data {
+        DataTable::Graph(config) => {
+            let Some(schema) = &description.graphs else {
+                return Err(Error::Data(
+                    "the model does not say what its graphs hold; take it from its run again"
+                        .into(),
+                ));
+            };
+            let part = data::graph::graphs_of_file(path, config, schema)?;
+            let all: Vec<Sample> = (0..part.len())
+                .map(|index| Sample { epoch: 0, index })
+                .collect();
+            Ok(part.pack(&all, &description.config.model.mask().into())?)
+        }
         DataTable::Text(_) => Err(Error::Usage(format!(
             "{}: the model reads texts, not files",
             path.display()
         ))),
         DataTable::Image(_) => {
-            let model = &config.model;
+            let model = &description.config.model;
             let shape = model.image().map(|image| image.shape()).transpose();
             let Some(shape) = shape.map_err(|error| Error::Usage(error.to_string()))? else {
                 return Err(Error::Usage(format!("a {} reads no images", model.kind())));
@@ -163,12 +224,13 @@ pub fn batch_of_file(config: &RunConfig, path: &Path) -> Result<Batch> {
             )?)
         }
         DataTable::Audio(table) => {
-            let kind = config.model.kind();
+            let model = &description.config.model;
+            let kind = model.kind();
             let reader = ClipReader::new(table, asked(kind) != Asked::Text);
             let (frames, width) = reader.frames(path)?;
             let rows = Rows::new(frames, width)?;
             let ends = [rows.n_rows()];
-            let pattern = config.model.mask().into();
+            let pattern = model.mask().into();
             Ok(Batch::pack(
                 Input::Frames(rows),
                 &ends,

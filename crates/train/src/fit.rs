@@ -353,6 +353,7 @@ impl Run {
             config: self.config.clone(),
             tokenizer: self.dataset.tokenizer().cloned(),
             labels: self.dataset.labels().unwrap_or_default().to_vec(),
+            graphs: self.dataset.graphs().cloned(),
             results,
         }
     }

@@ -54,6 +54,7 @@ pub enum DuplicateEdges {
 /// What the features of a node are divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "GraphNormalize")]
 pub enum Normalize {
     /// Nothing
     #[default]

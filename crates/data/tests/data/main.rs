@@ -3,10 +3,10 @@
 mod audio;
 mod audio_golden;
 mod classes;
-mod hostile_audio;
-mod hostile_images;
 mod graphs;
+mod hostile_audio;
 mod hostile_graphs;
+mod hostile_images;
 mod hostile_texts;
 mod hostile_tokenizers;
 mod images;

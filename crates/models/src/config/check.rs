@@ -91,7 +91,7 @@ impl TryFrom<RawModel> for ModelConfig {
                 Modality::Text => Particular::Text,
                 Modality::Speech => Particular::Speech(raw.speech.unwrap_or_default()),
                 Modality::Image => Particular::Image(raw.image.unwrap_or_default()),
-                Modality::Graph => Particular::Graph(raw.graph.unwrap_or_default()),
+                Modality::Graph => Particular::Graph(raw.graph.unwrap_or_default().check()?),
             },
         };
         if let Modality::Text | Modality::Speech = kind.modality() {
@@ -228,6 +228,7 @@ impl From<ModelConfig> for RawModel {
 fn mask(mask: Option<MaskConfig>, kind: Kind) -> Result<MaskConfig, ConfigError> {
     let mask = mask.unwrap_or(match kind {
         Kind::TextLm => MaskConfig::Causal,
+        _ if kind.modality() == Modality::Graph => MaskConfig::Edges,
         _ => MaskConfig::Full,
     });
     if let MaskConfig::Chunk {
@@ -238,6 +239,7 @@ fn mask(mask: Option<MaskConfig>, kind: Kind) -> Result<MaskConfig, ConfigError>
     }
     match kind {
         Kind::TextLm if mask.reads_ahead() => Err(ConfigError::ReadsItsTargets { mask }),
+        _ if !mask.applies_to(kind.modality()) => Err(ConfigError::ForeignMask { mask, kind }),
         _ => Ok(mask),
     }
 }
@@ -291,6 +293,11 @@ fn position(
         }
     }
     match position {
+        // The nodes of a graph have no order.
+        other if kind.modality() == Modality::Graph && other != EncodingConfig::None => {
+            let (key, value) = ("position", format!("\"{}\"", other.name()));
+            Err(ConfigError::NoUse { key, value, kind })
+        }
         EncodingConfig::Rotary(_) if !head_dim.is_multiple_of(2) => Err(ConfigError::OddHeads {
             d_model,
             n_heads,
@@ -314,7 +321,7 @@ pub(super) fn filled(
     }
 }
 
-fn size(
+pub(super) fn size(
     key: &'static str,
     value: usize,
     range: RangeInclusive<usize>,
@@ -325,7 +332,7 @@ fn size(
     }
 }
 
-fn rate(key: &'static str, value: f64) -> Result<f64, ConfigError> {
+pub(super) fn rate(key: &'static str, value: f64) -> Result<f64, ConfigError> {
     match (0.0..1.0).contains(&value) {
         true => Ok(value),
         false => Err(ConfigError::DropoutOutOfRange { key, value }),

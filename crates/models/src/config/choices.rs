@@ -90,6 +90,8 @@ pub enum Pooling {
     /// The mean of its positions.
     #[default]
     Mean,
+    /// The sum of its positions, which tells large samples from small ones.
+    Sum,
     /// Its first position.
     First,
     /// Its last position.
@@ -100,6 +102,7 @@ impl From<Pooling> for Pool {
     fn from(pooling: Pooling) -> Self {
         match pooling {
             Pooling::Mean => Self::Mean,
+            Pooling::Sum => Self::Sum,
             Pooling::First => Self::First,
             Pooling::Last => Self::Last,
         }
@@ -198,6 +201,7 @@ impl fmt::Display for Pooling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Mean => "mean",
+            Self::Sum => "sum",
             Self::First => "first",
             Self::Last => "last",
         })

@@ -140,6 +140,27 @@ pub enum ConfigError {
         d_model: usize,
     },
 
+    /// A mask for other rows.
+    #[error("mask = {mask} is not for what kind = \"{kind}\" is given; use mask = \"full\"")]
+    ForeignMask {
+        /// The mask.
+        mask: MaskConfig,
+        /// The kind of model.
+        kind: Kind,
+    },
+
+    /// A scale by which no number can be divided.
+    #[error(
+        "graph.mean = {mean} and graph.deviation = {deviation} are no scale; use finite numbers, \
+         the deviation above 0"
+    )]
+    BadScale {
+        /// The mean.
+        mean: f64,
+        /// The standard deviation.
+        deviation: f64,
+    },
+
     /// More parameters than any machine holds.
     #[error(
         "d_model = {d_model}, d_ff = {d_ff} and n_layers = {n_layers} make more than 2^36 \
@@ -245,7 +266,8 @@ impl ConfigError {
             Self::HeadsDoNotDivide { .. } => &["d_model", "n_heads"],
             Self::KvHeadsDoNotDivide { .. } => &["n_kv_heads", "n_heads"],
             Self::OddHeads { .. } => &["d_model", "n_heads", "position"],
-            Self::ReadsItsTargets { .. } => &["mask"],
+            Self::ReadsItsTargets { .. } | Self::ForeignMask { .. } => &["mask"],
+            Self::BadScale { .. } => &["graph"],
             Self::ForeignBackbone { .. } => &["backbone", "kind"],
             Self::NeedsAttention { .. } => &["mask", "backbone"],
             Self::PositionNeedsAttention { .. } => &["position", "backbone"],

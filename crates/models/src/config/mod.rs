@@ -91,6 +91,8 @@ pub struct DataSizes {
     pub n_edge_features: Option<usize>,
     /// Numbers that tell a node its place in the graph; `None` for none.
     pub n_structure: Option<usize>,
+    /// Mean and standard deviation of the numbers to be learnt.
+    pub scale: Option<(f64, f64)>,
 }
 
 impl ModelConfig {
@@ -111,7 +113,11 @@ impl ModelConfig {
             Some(image) => Some(image.grid()?.len()),
             None => data.seq_len,
         };
-        let max_seq_len = filled("max_seq_len", self.max_seq_len, rows)?;
+        let max_seq_len = match self.kind.modality() {
+            // A graph has as many nodes as it has.
+            Modality::Graph => self.max_seq_len,
+            _ => Some(filled("max_seq_len", self.max_seq_len, rows)?),
+        };
         let vocab_size = match self.kind.modality() {
             Modality::Text => Some(filled("vocab_size", self.vocab_size, data.vocab_size)?),
             _ => None,
@@ -121,7 +127,7 @@ impl ModelConfig {
             false => None,
         };
         let mut raw = RawModel {
-            max_seq_len: Some(max_seq_len),
+            max_seq_len,
             vocab_size,
             n_classes,
             ..RawModel::from(self.clone())
@@ -133,6 +139,14 @@ impl ModelConfig {
             Particular::Graph(graph) => raw.graph = Some(graph.resolve(&data)?),
         }
         Self::try_from(raw)
+    }
+
+    /// The same model with another mask, which is not checked.
+    pub(crate) fn with_mask(&self, mask: MaskConfig) -> Self {
+        Self {
+            mask,
+            ..self.clone()
+        }
     }
 
     /// What the model is for.

@@ -8,3 +8,4 @@ mod trunk;
 pub use cache::Cache;
 pub use classifier::TextClassifier;
 pub use lm::CausalLm;
+pub(crate) use trunk::first_weights;

@@ -137,7 +137,7 @@ impl Trunk {
 }
 
 /// First values of embeddings and heads.
-pub(super) fn first_weights(config: &ModelConfig) -> Init {
+pub(crate) fn first_weights(config: &ModelConfig) -> Init {
     Init::Randn {
         mean: 0.0,
         stdev: config.init_std(),

@@ -2,6 +2,7 @@
 
 mod baseline;
 mod golden;
+mod graphs;
 mod images;
 mod made;
 mod oracle;

@@ -5,8 +5,8 @@ mod synthetic;
 use std::time::Instant;
 
 use candle_core::Device;
-use data::Batch;
-use models::cost;
+use data::{Batch, Input};
+use models::{MaskConfig, cost};
 use serde::Serialize;
 
 use crate::config::RunConfig;
@@ -75,7 +75,11 @@ pub fn bench(
     for batch in &batches {
         let mask = cost::attention_mask(&config.model, &batch.mask)?;
         let n_rows = mask.n_queries() as u64;
-        flops += cost::step_flops(&config.model, n_rows, cost::n_pairs(&mask));
+        let n_pairs = match (&batch.input, config.model.mask()) {
+            (Input::Graphs(graphs), MaskConfig::Edges) => graphs.edges.n_edges() as u64,
+            _ => cost::n_pairs(&mask),
+        };
+        flops += cost::step_flops(&config.model, n_rows, n_pairs);
     }
     Ok(Measurement {
         median_ms: median * 1e3,

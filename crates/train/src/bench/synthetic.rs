@@ -1,12 +1,14 @@
 //! Made-up data of the sizes that a configuration names.
 
 use attn_core::input::{Images, Rows};
-use data::{Batch, Input};
+use data::{Batch, Input, Open, Sample};
 use kernels::rng::{Domain, Key};
 use models::{DataSizes, Kind, Modality, ModelConfig};
 
 use crate::config::RunConfig;
+use crate::dataset::Dataset;
 use crate::error::{Error, Result};
+use crate::metrics::Split;
 
 /// Features of a frame and pixels of a side, where `[model]` does not fix them.
 const N_FEATURES: usize = 80;
@@ -59,13 +61,24 @@ pub(super) fn batch(config: &RunConfig, index: u32) -> Result<Batch> {
             let pixels = draws.numbers(samples * shape.n_values());
             (Input::Images(Images::new(pixels, shape)?), shape.n_pixels())
         }
-        Modality::Graph => {
-            return Err(Error::Usage("graphs cannot be made up yet".into()));
-        }
+        Modality::Graph => return graphs(config),
     };
     let ends: Vec<usize> = (1..=samples).map(|i| i * length).collect();
     let targets = targets(model, &mut draws, samples, length)?;
     Ok(Batch::pack(input, &ends, targets, &model.mask().into())?)
+}
+
+/// The first graphs of `[data]`, which may be a recipe such as `generated:random`.
+fn graphs(config: &RunConfig) -> Result<Batch> {
+    let open = Open {
+        seed: config.run.seed(),
+        ..Open::default()
+    };
+    let train = Dataset::open(config.model.kind(), &config.data, &open)?.split(Split::Train)?;
+    let train = train.ok_or_else(|| Error::Data("there is nothing to train on".into()))?;
+    let n = (config.train.batch_size() as u64).min(train.len());
+    let samples: Vec<Sample> = (0..n).map(|index| Sample { epoch: 0, index }).collect();
+    Ok(train.pack(&samples, &config.model.mask().into())?)
 }
 
 /// Rows of every sample: what `[data]` says, else the most that the model takes.

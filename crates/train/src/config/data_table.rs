@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use data::audio::AudioDataConfig;
+use data::graph::GraphDataConfig;
 use data::image::ImageDataConfig;
 use data::text::TextDataConfig;
 use schemars::JsonSchema;
@@ -21,6 +22,8 @@ pub enum DataTable {
     Image(ImageDataConfig),
     /// Sound.
     Audio(AudioDataConfig),
+    /// Graphs.
+    Graph(GraphDataConfig),
 }
 
 impl DataTable {
@@ -30,6 +33,7 @@ impl DataTable {
             Self::Text(config) => config.path(),
             Self::Image(config) => config.path(),
             Self::Audio(config) => config.path(),
+            Self::Graph(config) => config.path(),
         }
     }
 
@@ -39,6 +43,7 @@ impl DataTable {
             Self::Text(config) => config.val(),
             Self::Image(config) => config.val(),
             Self::Audio(config) => config.val(),
+            Self::Graph(config) => config.val(),
         }
     }
 
@@ -49,6 +54,7 @@ impl DataTable {
             // The model decides how many rows an image is.
             Self::Image(_) => None,
             Self::Audio(config) => Some(config.seq_len()),
+            Self::Graph(_) => None,
         }
     }
 }
@@ -68,5 +74,11 @@ impl From<ImageDataConfig> for DataTable {
 impl From<AudioDataConfig> for DataTable {
     fn from(config: AudioDataConfig) -> Self {
         Self::Audio(config)
+    }
+}
+
+impl From<GraphDataConfig> for DataTable {
+    fn from(config: GraphDataConfig) -> Self {
+        Self::Graph(config)
     }
 }

@@ -15,6 +15,8 @@ pub enum Metric {
     Loss,
     /// Share of right answers, the higher the better; where there are classes.
     Accuracy,
+    /// Mean over the classes of the share answered right, the higher the better.
+    BalancedAccuracy,
     /// Mean F1 score of the classes, the higher the better.
     MacroF1,
     /// Wrong symbols for each right one, the lower the better; of a speech-ctc.
@@ -31,7 +33,9 @@ impl Metric {
     pub fn applies_to(self, kind: Kind) -> bool {
         match self {
             Self::Loss => true,
-            Self::Accuracy | Self::MacroF1 => kind.has_classes() && kind != Kind::SpeechCtc,
+            Self::Accuracy | Self::BalancedAccuracy | Self::MacroF1 => {
+                kind.has_classes() && kind != Kind::SpeechCtc
+            }
             Self::Cer => kind == Kind::SpeechCtc,
             Self::Mae => kind == Kind::GraphRegression,
             Self::RocAuc => kind == Kind::GraphLinks,
@@ -44,6 +48,7 @@ impl Metric {
         match self {
             Self::Loss => evaluation.loss(),
             Self::Accuracy => scores.accuracy,
+            Self::BalancedAccuracy => scores.balanced_accuracy,
             Self::MacroF1 => scores.macro_f1,
             Self::Cer => scores.cer,
             Self::Mae => scores.mae,
@@ -55,7 +60,7 @@ impl Metric {
     pub fn is_better(self, new: f64, old: f64) -> bool {
         match self {
             Self::Loss | Self::Cer | Self::Mae => new < old,
-            Self::Accuracy | Self::MacroF1 | Self::RocAuc => new > old,
+            Self::Accuracy | Self::BalancedAccuracy | Self::MacroF1 | Self::RocAuc => new > old,
         }
     }
 }
@@ -66,6 +71,7 @@ impl fmt::Display for Metric {
         f.write_str(match self {
             Self::Loss => "loss",
             Self::Accuracy => "accuracy",
+            Self::BalancedAccuracy => "balanced_accuracy",
             Self::MacroF1 => "macro_f1",
             Self::Cer => "cer",
             Self::Mae => "mae",

@@ -18,6 +18,16 @@ pub enum Optimizer {
         /// Added to the root of the mean of squares.
         eps: f64,
     },
+    /// Adam with the decay in the gradient, an L2 penalty, Kingma & Ba 2015
+    /// <https://arxiv.org/abs/1412.6980>.
+    Adam {
+        /// Decay of the mean of gradients.
+        beta1: f64,
+        /// Decay of the mean of squares.
+        beta2: f64,
+        /// Added to the root of the mean of squares.
+        eps: f64,
+    },
     /// Stochastic gradient descent with momentum.
     Sgd {
         /// Share of the last update kept.
@@ -41,6 +51,8 @@ pub(super) enum OptimizerName {
     /// Adam with decoupled weight decay.
     #[default]
     AdamW,
+    /// Adam whose weight decay is an L2 penalty, part of the gradient.
+    Adam,
     /// Stochastic gradient descent with momentum.
     Sgd,
     /// Sign of an interpolated momentum; wants a third to a tenth of AdamW's `lr`.
@@ -88,6 +100,14 @@ impl Optimizer {
                     eps,
                 })
             }
+            OptimizerName::Adam => {
+                unused("momentum", momentum)?;
+                Ok(Self::Adam {
+                    beta1: beta1_or(0.9)?,
+                    beta2: beta2_or(0.999)?,
+                    eps: positive("eps", eps.unwrap_or(1e-8), 1.0)?,
+                })
+            }
             OptimizerName::Sgd => {
                 unused("beta1", beta1)?;
                 unused("beta2", beta2)?;
@@ -120,6 +140,15 @@ impl Optimizer {
                     ..none
                 },
             ),
+            Self::Adam { beta1, beta2, eps } => (
+                OptimizerName::Adam,
+                OptimizerKeys {
+                    beta1: Some(beta1),
+                    beta2: Some(beta2),
+                    eps: Some(eps),
+                    ..none
+                },
+            ),
             Self::Sgd { momentum } => (
                 OptimizerName::Sgd,
                 OptimizerKeys {
@@ -143,6 +172,7 @@ impl OptimizerName {
     fn as_str(self) -> &'static str {
         match self {
             Self::AdamW => "adamw",
+            Self::Adam => "adam",
             Self::Sgd => "sgd",
             Self::Lion => "lion",
         }

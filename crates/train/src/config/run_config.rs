@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::path::Path;
 
 use data::audio::AudioDataConfig;
+use data::graph::GraphDataConfig;
 use data::image::ImageDataConfig;
 use data::text::TextDataConfig;
 use models::{Kind, Modality, ModelConfig};
@@ -93,10 +94,7 @@ impl RunConfig {
             Ok(Modality::Text) => read::<TextDataConfig>(document),
             Ok(Modality::Image) => read::<ImageDataConfig>(document),
             Ok(Modality::Speech) => read::<AudioDataConfig>(document),
-            Ok(other) => Err(document.reject(
-                "model.kind",
-                &format!("kind = \"{other}\" cannot be trained yet; use \"text-lm\""),
-            )),
+            Ok(Modality::Graph) => read::<GraphDataConfig>(document),
             // What is wrong with the kind is said together with its place.
             Err(_) => read::<TextDataConfig>(document),
         }

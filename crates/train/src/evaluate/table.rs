@@ -14,7 +14,7 @@ pub fn table(evaluation: &Evaluation, labels: &[String]) -> String {
     let mut text = String::new();
     let mut row = |name: &str, value: String| {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "  {name:<12}{value:>12}");
+        let _ = writeln!(text, "  {name:<18}{value:>12}");
     };
     row("targets", evaluation.n_targets.to_string());
     let scores = evaluation.scores();
@@ -88,10 +88,11 @@ mod tests {
             outcome: Outcome::Classes(confusion),
         };
         let labels = ["cat".to_owned(), "a dog".to_owned(), "none".to_owned()];
-        let want = "  targets                3
-  loss              0.5000
-  accuracy          0.6667
-  macro_f1          0.6667
+        let want = "  targets                      3
+  loss                    0.5000
+  accuracy                0.6667
+  balanced_accuracy       0.7500
+  macro_f1                0.6667
 
               0  1  2   recall
   cat      0  1  1  0   0.5000

@@ -5,7 +5,7 @@ mod layers;
 mod numbers;
 
 use attn_core::{Mask, Pattern};
-use models::cost;
+use models::{MaskConfig, Modality, cost};
 
 use crate::config::{Optimizer, RunConfig};
 use numbers::{bytes, flops, grouped};
@@ -20,12 +20,15 @@ const DRAWN: [u32; 2] = [16, 8];
 /// A model that lacks a size ([`models::ModelConfig::resolve`]).
 pub fn explain(config: &RunConfig) -> candle_core::Result<String> {
     let mut text = config.to_toml();
-    let sections = [
-        layers::table(&config.model)?,
-        step(config),
-        memory(config),
-        mask(config),
-    ];
+    let sections = match config.model.kind().modality() {
+        Modality::Graph => vec![layers::table(&config.model)?, graphs(config)],
+        _ => vec![
+            layers::table(&config.model)?,
+            step(config),
+            memory(config),
+            mask(config),
+        ],
+    };
     for section in sections {
         text.push('\n');
         text.push_str(&section);
@@ -87,10 +90,35 @@ fn step(config: &RunConfig) -> String {
     text
 }
 
+/// What a step costs by node and edge: how many there are differs from batch to batch.
+fn graphs(config: &RunConfig) -> String {
+    let model = &config.model;
+    let (n_layers, d_model) = (model.n_layers(), model.d_model());
+    let batch_size = config.train.batch_size();
+    let mut text = format!("a step of {batch_size} graphs, by node and by edge\n");
+    let formula = format!("6 · {} in matrices", grouped(cost::n_matrix_params(model)));
+    text.push_str(&line(
+        "a node",
+        &formula,
+        &flops(cost::step_flops(model, 1, 0)),
+    ));
+    let reads = match model.mask() {
+        MaskConfig::Edges => "an edge",
+        _ => "a pair of nodes of one graph",
+    };
+    let formula = format!("12 · {n_layers} layers · {d_model} wide");
+    text.push_str(&line(
+        reads,
+        &formula,
+        &flops(cost::step_flops(model, 0, 1)),
+    ));
+    text
+}
+
 /// The memory of one step: [`cost::training_memory`], part by part.
 fn memory(config: &RunConfig) -> String {
     let of_optimizer = match config.train.optimizer() {
-        Optimizer::AdamW { .. } => 2,
+        Optimizer::AdamW { .. } | Optimizer::Adam { .. } => 2,
         Optimizer::Sgd { .. } | Optimizer::Lion { .. } => 1,
     };
     let (n_states, keeper) = match config.train.ema() {

@@ -13,6 +13,7 @@ pub(super) fn text(description: &Description) -> String {
         tokenizer,
         labels,
         results,
+        ..
     } = description;
     let model = &config.model;
     let (what, use_it) = match model.kind() {

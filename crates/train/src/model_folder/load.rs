@@ -106,6 +106,7 @@ fn describe(file: &ModelFile) -> Result<Description> {
         config,
         tokenizer,
         labels: json_of(file, key::LABELS)?,
+        graphs: json_of(file, key::GRAPHS)?,
         results: json_of(file, key::RESULTS)?,
     };
     match misfit(&description) {

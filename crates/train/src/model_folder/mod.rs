@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! model/
-//!   model.safetensors   the weights; configuration, tokenizer and labels in the header
+//!   model.safetensors   the weights; configuration, tokenizer, labels and the schema of
+//!                       graphs in the header
 //!   config.json         the configuration, for other programs
 //!   tokenizer.json      how text becomes tokens, as Hugging Face's tools read it; of a
 //!                       model that reads text
@@ -20,6 +21,7 @@ mod write;
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
+use data::graph::Schema;
 use data::text::Tokenizer;
 use models::Model;
 
@@ -47,6 +49,8 @@ pub struct Description {
     pub tokenizer: Option<Tokenizer>,
     /// Names of the classes in the order of the model; none for a language model.
     pub labels: Vec<String>,
+    /// What the values of its graphs mean, if the model reads graphs.
+    pub graphs: Option<Schema>,
     /// What is known of it, by name: `step`, `val_loss`, ….
     pub results: BTreeMap<String, String>,
 }
@@ -77,6 +81,7 @@ mod key {
     pub(super) const CONFIG: &str = "config";
     pub(super) const TOKENIZER: &str = "tokenizer";
     pub(super) const LABELS: &str = "labels";
+    pub(super) const GRAPHS: &str = "graphs";
     pub(super) const RESULTS: &str = "results";
 }
 
@@ -85,7 +90,7 @@ const MAX_EMBEDDED_TOKENIZER: usize = 4 << 20;
 
 impl Description {
     /// The header of a weight file from which the model can be used: `config` is TOML,
-    /// `tokenizer` a `tokenizer.json`, `labels` and `results` are JSON.
+    /// `tokenizer` a `tokenizer.json`, `labels`, `graphs` and `results` are JSON.
     pub fn metadata(&self) -> BTreeMap<String, String> {
         let json = |value: serde_json::Value| value.to_string();
         let mut metadata = BTreeMap::from([
@@ -96,6 +101,9 @@ impl Description {
                 json(serde_json::json!(self.results)),
             ),
         ]);
+        if let Some(schema) = &self.graphs {
+            metadata.insert(key::GRAPHS.to_owned(), json(serde_json::json!(schema)));
+        }
         let tokenizer = self.tokenizer.as_ref().map(Tokenizer::to_json);
         if let Some(json) = tokenizer.filter(|json| json.len() <= MAX_EMBEDDED_TOKENIZER) {
             metadata.insert(key::TOKENIZER.to_owned(), json.to_owned());

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use attn_core::{Input, Pass};
+use candle_core::DType;
 use models::{Kind, Model};
 
-use super::{Choice, Prediction, choices};
+use super::{Choice, Prediction, choices, damaged};
 use crate::dataset::batch_of_file;
 use crate::error::{Error, Result};
 use crate::model_folder::LoadedModel;
@@ -21,7 +22,7 @@ const BEAM: usize = 16;
 /// A file that the model cannot read, with its place, and weights that are damaged.
 pub fn predict_file(loaded: &LoadedModel, path: &Path) -> Result<Vec<Prediction>> {
     let description = &loaded.description;
-    let batch = batch_of_file(&description.config, path)?;
+    let batch = batch_of_file(description, path)?;
     let file = path.display().to_string();
     let kind = description.config.model.kind();
     match kind {
@@ -67,6 +68,24 @@ pub fn predict_file(loaded: &LoadedModel, path: &Path) -> Result<Vec<Prediction>
                     .collect(),
             };
             Ok(spelt.into_iter().enumerate().map(prediction).collect())
+        }
+        Kind::GraphRegression => {
+            let numbers = loaded
+                .model
+                .logits(&batch.input, &batch.mask, Pass::eval())?
+                .flatten_all()?
+                .to_dtype(DType::F64)?
+                .to_vec1::<f64>()?;
+            let only = numbers.len() == 1;
+            let prediction = |(i, value): (usize, f64)| match value.is_finite() {
+                true => Ok(Prediction::FileNumber {
+                    file: file.clone(),
+                    index: (!only).then_some(i),
+                    value,
+                }),
+                false => Err(damaged(value)),
+            };
+            numbers.into_iter().enumerate().map(prediction).collect()
         }
         other => Err(Error::Usage(format!(
             "a {other} cannot predict from files yet"

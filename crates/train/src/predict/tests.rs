@@ -40,6 +40,7 @@ fn loaded(kind: &str) -> LoadedModel {
             config,
             tokenizer: Some(Tokenizer::chars("abcde".chars(), Unknown::Token)),
             labels: ["no", "yes"].map(str::to_owned).into(),
+            graphs: None,
             results: BTreeMap::new(),
         },
     }

@@ -7,7 +7,20 @@ use crate::config::Optimizer;
 /// The rule that `optimizer` names.
 pub(super) fn of(optimizer: Optimizer) -> Rule {
     match optimizer {
-        Optimizer::AdamW { beta1, beta2, eps } => AdamW { beta1, beta2, eps }.into(),
+        Optimizer::AdamW { beta1, beta2, eps } => AdamW {
+            beta1,
+            beta2,
+            eps,
+            coupled: false,
+        }
+        .into(),
+        Optimizer::Adam { beta1, beta2, eps } => AdamW {
+            beta1,
+            beta2,
+            eps,
+            coupled: true,
+        }
+        .into(),
         Optimizer::Sgd { momentum } => Sgd {
             momentum,
             nesterov: false,

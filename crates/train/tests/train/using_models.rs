@@ -44,6 +44,7 @@ fn models(folder: &Path) -> TestResult {
                 .into_iter()
                 .filter(|_| name == "classifier")
                 .collect(),
+            graphs: None,
             results: BTreeMap::new(),
         };
         let tensors = store.tensors();
