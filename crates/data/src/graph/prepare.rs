@@ -82,18 +82,17 @@ fn add_self_loops(graph: &mut Graph, schema: &Schema) {
     let mut values = Values::default();
     let (mut offsets, mut sources) = (vec![0u32], Vec::new());
     for node in 0..graph.n_nodes() {
-        let mut row = graph.edges.edges(node).start;
+        let rows = graph.edges.edges(node);
         let own = graph.edges.sources(node);
         let place = own.partition_point(|&source| (source as usize) < node);
         let is_there = own.get(place) == Some(&(node as u32));
-        for (i, &source) in own.iter().enumerate() {
+        for (i, (&source, row)) in own.iter().zip(rows).enumerate() {
             if i == place && !is_there {
                 sources.push(node as u32);
                 values.push_from(&graph.edge_values, None, &schema.edges);
             }
             sources.push(source);
             values.push_from(&graph.edge_values, Some(row), &schema.edges);
-            row += 1;
         }
         if place == own.len() {
             sources.push(node as u32);

@@ -128,7 +128,7 @@ impl GraphConfig {
             rate("graph.feature_dropout", value)?;
         }
         let (mean, deviation) = self.scale();
-        if !mean.is_finite() || !(deviation.is_finite() && deviation > 0.0) {
+        if !(mean.is_finite() && deviation.is_finite() && deviation > 0.0) {
             return Err(ConfigError::BadScale { mean, deviation });
         }
         Ok(self)
