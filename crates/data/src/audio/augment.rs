@@ -163,7 +163,7 @@ impl Draws {
             (-2.0 * unit(a).ln()).sqrt(),
             std::f64::consts::TAU * unit(b),
         );
-        let turned = if which % 2 == 0 {
+        let turned = if which.is_multiple_of(2) {
             angle.cos()
         } else {
             angle.sin()

@@ -20,7 +20,8 @@ pub(super) fn clip(seed: u64, index: u64, rate: u32) -> (usize, Vec<f32>) {
     let slide = 0.3 + 0.3 * draws.uniform(2);
     let wobble = TAU * (5.0 + 5.0 * draws.uniform(3));
     let loudness = 0.1 + 0.4 * draws.uniform(4);
-    let noise = 0.02 + 0.1 * draws.uniform(5);
+    // Between 26 and 12 decibels below the tone.
+    let noise = loudness * (0.05 + 0.2 * draws.uniform(5));
     let mut phase = TAU * draws.uniform(6);
     let sample = |i: usize| {
         let (t, part) = (i as f64 / f64::from(rate), i as f64 / n as f64);
