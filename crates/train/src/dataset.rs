@@ -17,6 +17,7 @@ use crate::metrics::Split;
 use crate::model_folder::Description;
 
 /// Opened data: splits to read, and what a model must know to use them.
+#[expect(clippy::large_enum_variant, reason = "a run has one")]
 pub enum Dataset {
     /// Windows of running text.
     Language(LanguageData),
@@ -157,7 +158,6 @@ impl Dataset {
             n_classes: self.labels().map(<[String]>::len),
             seq_len: config.seq_len(),
             n_features: (sound.map(AudioData::width)).or(graphs.map(Schema::node_width)),
-            ..DataSizes::default()
         }
     }
 }
