@@ -318,7 +318,8 @@ fn every_error_tells_which_keys_it_is_about() {
 
 #[test]
 fn the_schema_knows_every_key() -> Result {
-    let schema = toml::to_string(&schemars::schema_for!(ModelConfig))?;
+    let schema = serde_json::to_value(schemars::schema_for!(ModelConfig))?;
+    let known = &schema["properties"];
     let config = parse(CLASSIFIER)?.resolve(DataSizes {
         seq_len: Some(1),
         vocab_size: Some(1),
@@ -329,10 +330,7 @@ fn the_schema_knows_every_key() -> Result {
         .keys()
         .chain([&"tied".to_owned()])
     {
-        assert!(
-            schema.contains(&format!("[properties.{key}]")),
-            "{key} is not in\n{schema}"
-        );
+        assert!(known.get(key).is_some(), "{key} is not in\n{known}");
     }
     Ok(())
 }
