@@ -75,15 +75,39 @@ impl<'a, T> MatMut<'a, T> {
 
 /// `dst = a b`, or `dst += a b` if `accumulate`.
 pub(crate) fn gemm<T: Real>(dst: MatMut<'_, T>, accumulate: bool, a: Mat<'_, T>, b: Mat<'_, T>) {
-    let (m, n, k) = (dst.rows, dst.cols, a.cols);
-    assert!(
-        a.rows == m && b.cols == n && b.rows == k,
-        "{m}×{n} = {}×{} {}×{}",
-        a.rows,
-        a.cols,
-        b.rows,
-        b.cols
-    );
+    assert!(dst.rows == a.rows && dst.cols == b.cols);
+    // SAFETY: the constructor of `dst` checked that every row lies inside its slice.
+    unsafe { write(dst.data.as_mut_ptr(), dst.width, accumulate, a, b) }
+}
+
+/// `a b`, in memory that nothing was written to before.
+pub(crate) fn product<T: Real>(a: Mat<'_, T>, b: Mat<'_, T>) -> Vec<T> {
+    let (rows, cols) = (a.rows, b.cols);
+    let mut made = Vec::with_capacity(rows * cols);
+    // SAFETY: there is room for `rows` rows of `cols` values, all of which are written,
+    // and none read.
+    unsafe {
+        write(made.as_mut_ptr(), cols, false, a, b);
+        made.set_len(rows * cols);
+    }
+    made
+}
+
+/// As [`gemm`]. What `dst` holds is read only if `accumulate`, and all of it is written.
+///
+/// # Safety
+///
+/// `dst` must point to the rows of `a b`, each `width` from the one before, which nobody
+/// else reads or writes meanwhile.
+unsafe fn write<T: Real>(
+    dst: *mut T,
+    width: usize,
+    accumulate: bool,
+    a: Mat<'_, T>,
+    b: Mat<'_, T>,
+) {
+    let (m, n, k) = (a.rows, b.cols, a.cols);
+    assert!(b.rows == k, "{m}×{k} times {}×{n}", b.rows);
     if m == 0 || n == 0 {
         return;
     }
@@ -94,16 +118,16 @@ pub(crate) fn gemm<T: Real>(dst: MatMut<'_, T>, accumulate: bool, a: Mat<'_, T>,
         Parallelism::None
     };
     // SAFETY: the constructors checked that every row of each view, at its stride,
-    // lies inside its slice, and the asserts above that the shapes agree; `dst` is
-    // borrowed mutably, so it overlaps neither operand.
+    // lies inside its slice, the assert above that the shapes agree, and the caller
+    // vouches for `dst`.
     unsafe {
         gemm::gemm(
             m,
             n,
             k,
-            dst.data.as_mut_ptr(),
+            dst,
             1,
-            dst.width as isize,
+            width as isize,
             accumulate,
             a.data.as_ptr(),
             a.col_stride as isize,
@@ -192,21 +216,9 @@ mod tests {
             let want = definition(|i, p| a[p * m + i], |p, j| b[j * k + p], (m, n, k));
             let single = |x: &[f64]| -> Vec<f32> { x.iter().map(|&x| x as f32).collect() };
             let (a32, b32) = (single(&a), single(&b));
-            let (mut y, mut y32) = (vec![0f64; m * n], vec![0f32; m * n]);
-            let product = MatMut::new(&mut y, m, n);
-            gemm(
-                product,
-                false,
-                Mat::new(&a, k, m).t(),
-                Mat::new(&b, n, k).t(),
-            );
-            let product = MatMut::new(&mut y32, m, n);
-            gemm(
-                product,
-                false,
-                Mat::new(&a32, k, m).t(),
-                Mat::new(&b32, n, k).t(),
-            );
+            let y = product(Mat::new(&a, k, m).t(), Mat::new(&b, n, k).t());
+            let y32 = product(Mat::new(&a32, k, m).t(), Mat::new(&b32, n, k).t());
+            assert_eq!([y.len(), y32.len()], [m * n; 2]);
             for ((y, y32), want) in y.iter().zip(&y32).zip(&want) {
                 assert!((y - want).abs() < 1e-12, "{y}, want {want}");
                 // 130 roundings of sums of up to 30, which have half an ulp of 1e-6: √130 of

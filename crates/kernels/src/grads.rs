@@ -157,6 +157,15 @@ impl Drop for Activated<'_> {
     }
 }
 
+/// Whether the gradient of the tensor `id` goes into a slot.
+pub(crate) fn has_slot(id: TensorId) -> bool {
+    ACTIVE.with_borrow(|active| {
+        active
+            .as_ref()
+            .is_some_and(|flat| flat.slots.contains_key(&id))
+    })
+}
+
 /// Gradient of the tensor `id`: into its slot if it has one (then `None`), else
 /// into a new tensor of shape `shape`.
 ///

@@ -10,6 +10,7 @@ use candle_core::{
 };
 
 use crate::Real;
+use crate::parallel::rows_new;
 
 /// The values of a contiguous tensor on the CPU, borrowed.
 pub(crate) struct Values<'a, T> {
@@ -111,9 +112,9 @@ pub(crate) fn tensor<T: Real>(values: Vec<T>, shape: impl Into<Shape>) -> Tensor
     Tensor::from_storage(storage, shape, candle_core::op::BackpropOp::none(), false)
 }
 
-/// A buffer for `n` results.
+/// A buffer for `n` results, zero.
 pub(crate) fn buffer<T: Real>(n: usize) -> Vec<T> {
-    vec![T::zero(); n]
+    rows_new(n, 1, |_, _| ())
 }
 
 /// Runs `$body` with `$T` bound to the element type of tensor `$x`.

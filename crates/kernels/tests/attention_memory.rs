@@ -80,11 +80,14 @@ fn along(n: usize, degree: usize) -> Result<usize> {
     })
 }
 
-/// Tests of one binary run side by side: one at a time counts.
-fn alone(test: impl FnOnce() -> Result<()>) -> Result<()> {
+/// Tests of one binary run side by side: one at a time counts. It runs on one thread, for
+/// each of them keeps scratch of its own from the first piece of work that it gets, and
+/// which gets one, and when, is chance.
+fn alone(test: impl FnOnce() -> Result<()> + Send) -> Result<()> {
     static COUNTING: Mutex<()> = Mutex::new(());
     let _alone = COUNTING.lock().unwrap_or_else(PoisonError::into_inner);
-    test()
+    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+    one.expect("a thread").install(test)
 }
 
 /// Bytes of the input of a step.
@@ -97,7 +100,7 @@ fn twice_the_length_takes_at_most_twice_the_memory() -> Result<()> {
     alone(|| {
         for window in [u32::MAX, 100] {
             let [short, long] = [4096, 8192];
-            // The scratch of each thread stays, and is no part of what grows.
+            // The scratch of the thread stays, and is no part of what grows.
             banded(short, window, 0)?;
             let (at_short, at_long) = (banded(short, window, 0)?, banded(long, window, 0)?);
             assert!(

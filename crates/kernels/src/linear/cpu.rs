@@ -1,12 +1,14 @@
 //! The loops of `linear` on slices.
 
+use std::ops::Deref;
+
 use candle_core::{Result, Tensor};
 
-use super::Sizes;
-use crate::gemm::{Mat, MatMut, gemm};
-use crate::parallel::{rows_mut, rows_mut_with_sums};
+use super::{Sizes, columns_from};
+use crate::gemm::{Mat, MatMut, gemm, product};
+use crate::parallel::{rows_mut, rows_new, rows_new_with_sums};
 use crate::simd::{Kernel, Lanes, map2, map3};
-use crate::storage::{buffer, values};
+use crate::storage::values;
 use crate::{Activation, Real};
 
 /// What the product is added to: `residual + bias`, either of which may be absent.
@@ -16,20 +18,20 @@ pub(super) fn start<T: Real>(
     bias: &[T],
     residual: Option<&Tensor>,
 ) -> Result<Vec<T>> {
-    let mut y = match residual {
-        Some(residual) => values::<T>(residual)?.to_vec(),
-        None => buffer(n * columns),
-    };
-    if !bias.is_empty() {
-        rows_mut(&mut y, columns, |_, rows| {
+    let residual = residual.map(values::<T>).transpose()?;
+    Ok(rows_new(n * columns, columns, |first, rows| {
+        let at = first * columns;
+        if let Some(residual) = &residual {
+            rows.copy_from_slice(&residual[at..at + rows.len()]);
+        }
+        if !bias.is_empty() {
             T::dispatch(AddToRows { rows, bias });
-        });
-    }
-    Ok(y)
+        }
+    }))
 }
 
 /// `y[:, ..out] += x wᵀ`, in rows that are `columns` wide.
-pub(super) fn product<T: Real>(sizes: &Sizes, x: &[T], w: &[T], y: &mut [T], out: usize) {
+pub(super) fn add_product<T: Real>(sizes: &Sizes, x: &[T], w: &[T], y: &mut [T], out: usize) {
     let (n, d_in) = (sizes.n, sizes.d_in);
     let y = MatMut::columns_of(y, n, out, sizes.columns());
     gemm(y, true, Mat::new(x, n, d_in), Mat::new(w, out, d_in).t());
@@ -43,21 +45,22 @@ pub(super) fn activate<T: Real>(
     residual: Option<&[T]>,
     keep: bool,
 ) -> Vec<T> {
-    let before = if keep {
-        std::mem::replace(y, buffer(y.len()))
-    } else {
-        Vec::new()
-    };
-    rows_mut(y, columns, |first, y| {
-        let at = first * columns..first * columns + y.len();
-        let before = before.get(at.clone());
-        let residual = residual.map(|r| &r[at]);
+    let piece = |first: usize, before: Option<&[T]>, y: &mut [T]| {
+        let at = first * columns;
         T::dispatch(Activate {
             f,
-            before,
-            residual,
+            before: before.map(|before| &before[at..at + y.len()]),
+            residual: residual.map(|r| &r[at..at + y.len()]),
             y,
         });
+    };
+    if !keep {
+        rows_mut(y, columns, |first, y| piece(first, None, y));
+        return Vec::new();
+    }
+    let before = std::mem::take(y);
+    *y = rows_new(before.len(), columns, |first, y| {
+        piece(first, Some(&before), y);
     });
     before
 }
@@ -70,18 +73,16 @@ pub(super) fn activate_backward<T: Real>(
     columns: usize,
     sums: &mut [T],
 ) -> Vec<T> {
-    let mut g = buffer(dy.len());
-    rows_mut_with_sums(&mut g, columns, sums, |first, g, sums| {
+    rows_new_with_sums(dy.len(), columns, sums, |first, g, sums| {
         let at = first * columns..first * columns + g.len();
         T::dispatch(ActivateBackward {
             f,
             before: &before[at.clone()],
             dy: &dy[at],
-            g: &mut *g,
+            g,
         });
         T::dispatch(SumRows { rows: g, sums });
-    });
-    g
+    })
 }
 
 /// Adds up the rows of `g` into `sums` (if that is not empty).
@@ -103,24 +104,25 @@ pub(crate) fn column_sums<T: Real>(g: &[T], columns: usize, sums: &mut [T]) {
     });
 }
 
-/// `dx (+)= g w`
-#[expect(clippy::too_many_arguments, reason = "three matrices and their sizes")]
+/// `dx = Σ g[:, its columns] w` over the weights of all maps.
 pub(super) fn input_grad<T: Real>(
-    n: usize,
-    d_in: usize,
-    out: usize,
+    sizes: &Sizes,
     g: &[T],
-    columns: usize,
-    w: &[T],
-    dx: &mut [T],
-    accumulate: bool,
-) {
-    gemm(
-        MatMut::new(dx, n, d_in),
-        accumulate,
-        Mat::columns_of(g, n, out, columns),
-        Mat::new(w, out, d_in),
-    );
+    weights: &[impl Deref<Target = [T]>],
+) -> Vec<T> {
+    let (n, d_in, columns) = (sizes.n, sizes.d_in, sizes.columns());
+    let mut dx = Vec::new();
+    let mut first = 0;
+    for (i, (w, &out)) in weights.iter().zip(&sizes.widths).enumerate() {
+        let g = Mat::columns_of(columns_from(g, first), n, out, columns);
+        let w = Mat::new(w, out, d_in);
+        match i {
+            0 => dx = product(g, w),
+            _ => gemm(MatMut::new(&mut dx, n, d_in), true, g, w),
+        }
+        first += out;
+    }
+    dx
 }
 
 /// `dw (+)= gᵀ x`

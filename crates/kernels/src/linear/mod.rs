@@ -103,7 +103,7 @@ fn forward(
         for ((w, _), &out) in maps.iter().zip(&sizes.widths) {
             // Without rows, there is nothing past the first column.
             let y = y.get_mut(first..).unwrap_or_default();
-            cpu::product(&sizes, &x_values, &values(w)?, y, out);
+            cpu::add_product(&sizes, &x_values, &values(w)?, y, out);
             first += out;
         }
         let before = match activation {
@@ -197,23 +197,10 @@ impl<T: Real> Node for LinearNode<T> {
         let x = values::<T>(&pass.args[0])?;
 
         let mut grads = Vec::with_capacity(pass.args.len());
-        grads.push(pass.deliver(0, |dx: &mut [T], accumulate| {
-            let mut first = 0;
-            for (i, &out) in widths.iter().enumerate() {
-                let w = values::<T>(&pass.args[1 + i])?;
-                cpu::input_grad(
-                    n,
-                    *d_in,
-                    out,
-                    columns_from(g, first),
-                    columns,
-                    &w,
-                    dx,
-                    accumulate || i > 0,
-                );
-                first += out;
-            }
-            Ok(())
+        grads.push(pass.deliver_new(0, || {
+            let weights = pass.args[1..=maps].iter().map(values::<T>);
+            let weights = weights.collect::<Result<Vec<_>>>()?;
+            Ok(cpu::input_grad(&self.sizes, g, &weights))
         })?);
         let mut first = 0;
         for (i, &out) in widths.iter().enumerate() {

@@ -3,7 +3,7 @@
 use candle_core::WithDType;
 
 use crate::Real;
-use crate::parallel::{rows_mut_with, rows_mut_with_sums};
+use crate::parallel::{rows_new_with, rows_new_with_sums};
 use crate::simd::{
     Kernel, Lanes, map, map1, map2, map3, sum, sum_by, sum_of_products, sum_of_products3, update,
 };
@@ -54,11 +54,10 @@ pub(super) fn forward<T: Real>(
     gamma: &[T],
     beta: Option<&[T]>,
     eps: f64,
-    y: &mut [T],
     stats: &mut [Stats<T>],
-) {
+) -> Vec<T> {
     let d = gamma.len();
-    rows_mut_with(y, d, stats, |first, y, stats| {
+    rows_new_with(input.x.len(), d, stats, |first, y, stats| {
         T::dispatch(Forward {
             kind,
             input: input.slice(first * d, y.len()),
@@ -68,7 +67,7 @@ pub(super) fn forward<T: Real>(
             y,
             stats,
         });
-    });
+    })
 }
 
 /// `ds` of each row, and `[dγ | dβ]` into `sums`.
@@ -78,11 +77,10 @@ pub(super) fn backward<T: Real>(
     gamma: &[T],
     stats: &[Stats<T>],
     dy: &[T],
-    ds: &mut [T],
     sums: &mut [T],
-) {
+) -> Vec<T> {
     let d = gamma.len();
-    rows_mut_with_sums(ds, d, sums, |first, ds, sums| {
+    rows_new_with_sums(dy.len(), d, sums, |first, ds, sums| {
         let (dgamma, dbeta) = sums.split_at_mut(d);
         T::dispatch(BackwardRows {
             kind,
@@ -94,7 +92,7 @@ pub(super) fn backward<T: Real>(
             dgamma,
             dbeta,
         });
-    });
+    })
 }
 
 struct Forward<'a, T> {

@@ -7,7 +7,7 @@ mod tests;
 use candle_core::{Result, Tensor, bail};
 
 use crate::Real;
-use crate::storage::{buffer, same_dtype, tensor, values, with_real};
+use crate::storage::{same_dtype, tensor, values, with_real};
 use crate::tape::{Backward, Node, record};
 use cpu::{Kind, Stats};
 
@@ -119,15 +119,13 @@ fn rows(
         let residual_values = residual.map(values::<T>).transpose()?;
         let beta_values = beta.map(values::<T>).transpose()?;
         let rows = x_values.len().checked_div(d).unwrap_or(0);
-        let mut y = buffer::<T>(x_values.len());
         let mut stats = vec![Stats::default(); rows];
-        cpu::forward(
+        let y = cpu::forward(
             kind,
             cpu::Input { x: &x_values, residual: residual_values.as_deref() },
             &values(gamma)?,
             beta_values.as_deref(),
             eps,
-            &mut y,
             &mut stats,
         );
         let node = Norm::<T> { kind, stats, has_residual: residual.is_some() };
@@ -161,10 +159,9 @@ impl<T: Real> Node for Norm<T> {
             false => None,
         };
         let dy = values::<T>(pass.grad)?;
-        let mut ds = buffer::<T>(x.len());
         // dγ, then dβ.
         let mut sums = vec![T::zero(); 2 * gamma.len()];
-        cpu::backward(
+        let ds = cpu::backward(
             self.kind,
             cpu::Input {
                 x: &x,
@@ -173,7 +170,6 @@ impl<T: Real> Node for Norm<T> {
             &gamma,
             &self.stats,
             &dy,
-            &mut ds,
             &mut sums,
         );
         let (dgamma, dbeta) = sums.split_at(gamma.len());

@@ -115,10 +115,17 @@ macro_rules! lanes {
             }
             #[inline(always)]
             fn load_partial(self, from: &[$elem]) -> Self::V {
+                // A masked load of a whole vector costs several times a plain one.
+                if from.len() >= Self::N {
+                    return self.load(from);
+                }
                 self.0.$partial_load(from)
             }
             #[inline(always)]
             fn store_partial(self, to: &mut [$elem], v: Self::V) {
+                if to.len() >= Self::N {
+                    return self.store(to, v);
+                }
                 self.0.$partial_store(to, v);
             }
             #[inline(always)]

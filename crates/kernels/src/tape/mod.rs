@@ -61,6 +61,26 @@ impl Backward<'_> {
         }
         crate::grads::deliver(self.ids[arg], self.args[arg].shape(), compute)
     }
+
+    /// As [`Self::deliver`], for the gradient of what is seldom a parameter: `make`
+    /// need not find memory that holds anything.
+    pub(crate) fn deliver_new<T: Real>(
+        &self,
+        arg: usize,
+        make: impl FnOnce() -> Result<Vec<T>>,
+    ) -> Result<Option<Tensor>> {
+        if !self.wanted[arg] {
+            return Ok(None);
+        }
+        let grad = make()?;
+        if !crate::grads::has_slot(self.ids[arg]) {
+            return Ok(Some(tensor(grad, self.args[arg].shape())));
+        }
+        self.deliver(arg, |into: &mut [T], accumulate| {
+            crate::simd::write(&grad, into, accumulate);
+            Ok(())
+        })
+    }
 }
 
 /// Whether a gradient may be asked of any of `args`: if not, nothing need be kept
