@@ -111,6 +111,14 @@ unsafe fn write<T: Real>(
     if m == 0 || n == 0 {
         return;
     }
+    if k == 0 && !accumulate {
+        // `gemm` would leave `dst` as it is. No sum has a term: all are zero.
+        for i in 0..m {
+            // SAFETY: the caller vouches for every row of `dst`; zero is all zero bytes.
+            unsafe { dst.add(i * width).write_bytes(0, n) };
+        }
+        return;
+    }
     let threads = rayon::current_num_threads();
     let parallelism = if threads > 1 {
         Parallelism::Rayon(threads)
