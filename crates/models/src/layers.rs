@@ -76,16 +76,13 @@ pub(crate) enum LayersConfig {
 impl LayersConfig {
     /// # Errors
     ///
-    /// A backbone that is not for sequences, or does not follow the mask.
+    /// A backbone that is not for sequences.
     pub(crate) fn of(config: &ModelConfig) -> Result<Self, ConfigError> {
         let (d_model, n_layers) = (config.d_model(), config.n_layers());
         let (backbone, kind) = (config.backbone(), config.kind());
-        let reach = || {
-            let mask = config.mask();
-            Reach::of(&mask.into()).ok_or(ConfigError::NeedsAttention { mask, backbone })
-        };
+        let reach = Reach::of(config.mask());
         let recurrent = |cell| -> Result<Self, ConfigError> {
-            let rnn = RnnConfig::new(cell, d_model, n_layers, reach()?)?;
+            let rnn = RnnConfig::new(cell, d_model, n_layers, reach)?;
             let rnn = rnn.with_bias(config.bias());
             Ok(Self::Recurrent(rnn.with_dropout(config.dropout())?))
         };
@@ -94,7 +91,7 @@ impl LayersConfig {
             Backbone::Gru => recurrent(Cell::Gru),
             Backbone::Lstm => recurrent(Cell::Lstm),
             Backbone::Cnn if kind.modality() != Modality::Image => {
-                let cnn = Cnn1dConfig::new(d_model, n_layers, CNN_WIDTH, reach()?)?;
+                let cnn = Cnn1dConfig::new(d_model, n_layers, CNN_WIDTH, reach)?;
                 let cnn = cnn.with_bias(config.bias());
                 let cnn = cnn.with_activation(activation(config.activation()));
                 Ok(Self::Convolutional(cnn.with_dropout(config.dropout())?))

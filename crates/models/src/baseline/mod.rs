@@ -8,7 +8,7 @@
 //! - [`Cnn2d`]: convolutions and pooling over images: pixels go in, fewer rows come out,
 //!   with walls of their own ([`Maps`]).
 //!
-//! What a row may know is a [`Reach`], taken from the pattern of the model's masks; a
+//! What a row may know is a [`Reach`], taken from the model's mask; a
 //! backbone then reads the walls of a mask and nothing else of it.
 //!
 //! # Examples
@@ -16,10 +16,11 @@
 //! ```
 //! use attn_core::{Mask, ParamStore, Pass, Pattern};
 //! use candle_core::{DType, Device, Tensor};
+//! use models::MaskConfig;
 //! use models::baseline::{Cell, Reach, Rnn, RnnConfig};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let reach = Reach::of(&Pattern::Full).expect("a row knows its whole sequence");
+//! let reach = Reach::of(MaskConfig::Full);
 //! let config = RnnConfig::new(Cell::Gru, 16, 2, reach)?.with_dropout(0.1)?;
 //! let store = ParamStore::new(1337, DType::F32, &Device::Cpu);
 //! let rnn = Rnn::new(&config, store.var_builder())?;
@@ -37,9 +38,7 @@ mod cnn1d;
 mod cnn2d;
 mod rnn;
 
-use attn_core::Pattern;
-
-use crate::ConfigError;
+use crate::{ConfigError, MaskConfig};
 
 pub use kernels::Grid;
 
@@ -60,13 +59,11 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// The reach of a mask's pattern: [`Reach::Past`] for `Causal`, [`Reach::Whole`] for
-    /// `Full`. `None` for those that only attention follows.
-    pub fn of(pattern: &Pattern) -> Option<Self> {
-        match pattern {
-            Pattern::Causal => Some(Self::Past),
-            Pattern::Full => Some(Self::Whole),
-            _ => None,
+    /// The whole of a sequence where a row reads some row ahead of it, else what is past.
+    pub fn of(mask: MaskConfig) -> Self {
+        match mask.reads_ahead() {
+            true => Self::Whole,
+            false => Self::Past,
         }
     }
 }

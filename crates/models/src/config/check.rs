@@ -6,7 +6,8 @@ use encodings::{EncodingConfig, SinusoidalConfig};
 
 use super::raw::RawModel;
 use super::{
-    Activation, Backbone, ConfigError, Kind, MaskConfig, Modality, ModelConfig, Particular, Pooling,
+    Activation, Backbone, ConfigError, ImageConfig, Kind, MaskConfig, Modality, ModelConfig,
+    Particular, Pooling,
 };
 use crate::layers::LayersConfig;
 
@@ -32,6 +33,7 @@ impl TryFrom<RawModel> for ModelConfig {
 
     fn try_from(raw: RawModel) -> Result<Self, ConfigError> {
         useless(&raw)?;
+        let raw = for_backbone(raw);
         let kind = raw.kind;
         let d_model = size("d_model", raw.d_model, 1..=MAX_D_MODEL)?;
         let n_heads = size("n_heads", raw.n_heads, 1..=MAX_HEADS)?;
@@ -97,21 +99,6 @@ impl TryFrom<RawModel> for ModelConfig {
         if let Modality::Text | Modality::Speech = kind.modality() {
             LayersConfig::of(&config)?;
         }
-        if let (Some(image), Backbone::Cnn) = (config.image(), config.backbone) {
-            let mask = config.mask;
-            let class_token = image.class_token();
-            if mask != MaskConfig::Full {
-                let backbone = config.backbone;
-                return Err(ConfigError::NeedsAttention { mask, backbone });
-            }
-            if class_token {
-                return Err(ConfigError::NoUse {
-                    key: "image.class_token",
-                    value: "true".into(),
-                    kind,
-                });
-            }
-        }
         if crate::cost::n_params(&config) > MAX_PARAMETERS {
             let Self {
                 d_model,
@@ -127,6 +114,29 @@ impl TryFrom<RawModel> for ModelConfig {
         }
         Ok(config)
     }
+}
+
+/// What the keys of attention mean to a backbone without it, so that `backbone` is the one
+/// key that swaps them. Of a mask it follows whether rows ahead may be read; a position
+/// that only attention tells, and a class token, it does without.
+fn for_backbone(mut raw: RawModel) -> RawModel {
+    let modality = raw.kind.modality();
+    if raw.backbone == Backbone::Transformer || modality == Modality::Graph {
+        return raw;
+    }
+    let ahead = modality == Modality::Image || raw.mask.is_none_or(MaskConfig::reads_ahead);
+    raw.mask = raw.mask.map(|_| match ahead {
+        true => MaskConfig::Full,
+        false => MaskConfig::Causal,
+    });
+    raw.position = raw.position.map(|position| match (modality, position) {
+        // Convolutions over images read pixels, to which nothing is added.
+        (Modality::Image, _) => EncodingConfig::None,
+        (_, EncodingConfig::Sinusoidal(_) | EncodingConfig::Learnt) => position,
+        _ => EncodingConfig::None,
+    });
+    raw.image = raw.image.map(ImageConfig::without_class_token);
+    raw
 }
 
 /// Refuses a key that the kind of model has no use for.
@@ -257,21 +267,6 @@ fn position(
         Modality::Speech => EncodingConfig::Sinusoidal(SinusoidalConfig::default()),
         Modality::Graph => EncodingConfig::None,
     });
-    let added = match (kind.modality(), position) {
-        (_, EncodingConfig::None) => true,
-        // Convolutions over images read pixels, to which nothing is added.
-        (Modality::Image, _) => false,
-        (_, position) => matches!(
-            position,
-            EncodingConfig::Sinusoidal(_) | EncodingConfig::Learnt
-        ),
-    };
-    if backbone != Backbone::Transformer && !added {
-        return Err(ConfigError::PositionNeedsAttention {
-            position: position.name(),
-            backbone,
-        });
-    }
     let head_dim = d_model / n_heads;
     if position.needs_grid() {
         let name = position.name();

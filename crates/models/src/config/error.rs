@@ -107,29 +107,6 @@ pub enum ConfigError {
         kind: Kind,
     },
 
-    /// A mask that only attention follows.
-    #[error(
-        "mask = {mask} is for attention; with backbone = \"{backbone}\" use \"causal\" or \"full\""
-    )]
-    NeedsAttention {
-        /// The mask.
-        mask: MaskConfig,
-        /// The backbone.
-        backbone: Backbone,
-    },
-
-    /// A position that is told inside attention.
-    #[error(
-        "position = \"{position}\" is told inside attention; with backbone = \"{backbone}\" use \
-         \"none\", \"sinusoidal\" or \"learnt\""
-    )]
-    PositionNeedsAttention {
-        /// The encoding.
-        position: &'static str,
-        /// The backbone.
-        backbone: Backbone,
-    },
-
     /// States of which half run backward, and an odd number of them.
     #[error(
         "d_model = {d_model} is odd, but half of the states run backward; use an even d_model, or \
@@ -269,8 +246,6 @@ impl ConfigError {
             Self::ReadsItsTargets { .. } | Self::ForeignMask { .. } => &["mask"],
             Self::BadScale { .. } => &["graph"],
             Self::ForeignBackbone { .. } => &["backbone", "kind"],
-            Self::NeedsAttention { .. } => &["mask", "backbone"],
-            Self::PositionNeedsAttention { .. } => &["position", "backbone"],
             Self::OddStates { .. } => &["d_model", "mask"],
             Self::PatchesDoNotDivide { key, .. }
             | Self::NotOneAChannel { key, .. }

@@ -161,6 +161,12 @@ impl ImageConfig {
         self.0.class_token
     }
 
+    /// The same without a class token.
+    pub(super) fn without_class_token(mut self) -> Self {
+        self.0.class_token = false;
+        self
+    }
+
     /// The patches of one image, and the class token before them.
     ///
     /// # Errors

@@ -16,7 +16,9 @@ use super::{
 pub(super) struct RawModel {
     /// What the model is for, such as "text-lm" or "image-classifier".
     pub(super) kind: Kind,
-    /// What stands between embedding and head; the others are there to be compared with.
+    /// What stands between embedding and head; the others are there to be compared with,
+    /// and do without what is attention's alone: of `mask` they take whether a row ahead may
+    /// be read, `position` they have if it is added to the input.
     #[serde(default)]
     pub(super) backbone: Backbone,
     /// Width of the residual stream.

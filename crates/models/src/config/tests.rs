@@ -215,27 +215,52 @@ fn what_cannot_be_a_model_is_refused() {
 }
 
 #[test]
-fn recurrent_layers_refuse_what_only_attention_follows() {
-    for (keys, want) in [
+fn one_key_swaps_the_backbone() -> Result {
+    for (keys, mask, position) in [
         (
             "mask = { band = { left = 2, right = 1 } }",
-            "mask = { band = { left = 2, right = 1 } } is for attention; with backbone = \"gru\" \
-             use \"causal\" or \"full\"",
+            MaskConfig::Full,
+            "none",
         ),
         (
-            "position = 'rotary'",
-            "position = \"rotary\" is told inside attention; with backbone = \"gru\" use \
-             \"none\", \"sinusoidal\" or \"learnt\"",
+            "mask = { band = { left = 2, right = 0 } }",
+            MaskConfig::Causal,
+            "none",
         ),
         (
-            "d_model = 33\nn_heads = 1",
-            "d_model = 33 is odd, but half of the states run backward; use an even d_model, or \
-             mask = \"causal\"",
+            "mask = { chunk = { size = 4, left = 1 } }",
+            MaskConfig::Full,
+            "none",
         ),
+        ("mask = 'causal'", MaskConfig::Causal, "none"),
+        ("position = 'rotary'", MaskConfig::Full, "none"),
+        ("position = 'alibi'", MaskConfig::Full, "none"),
+        ("position = 'sinusoidal'", MaskConfig::Full, "sinusoidal"),
     ] {
-        let got = refusal(CLASSIFIER, &format!("backbone = 'gru'\n{keys}"));
-        assert_eq!(got, want);
+        for backbone in [Backbone::Gru, Backbone::Lstm] {
+            let config = parse(&format!("{CLASSIFIER}backbone = '{backbone}'\n{keys}"))?;
+            assert_eq!(config.mask(), mask, "{keys}");
+            assert_eq!(config.position().name(), position, "{keys}");
+        }
     }
+    let keys = "backbone = 'cnn'\nposition = 'rotary_2d'\n[image]\nclass_token = true";
+    let config = parse(&format!(
+        "kind = 'image-classifier'\nd_model = 32\nn_heads = 2\nn_layers = 1\n{keys}"
+    ))?;
+    assert_eq!(config.position(), EncodingConfig::None);
+    assert!(config.image().is_some_and(|image| !image.class_token()));
+    assert_eq!(config.pooling(), Some(Pooling::Mean));
+    Ok(())
+}
+
+#[test]
+fn states_of_two_directions_are_halved() {
+    let got = refusal(CLASSIFIER, "backbone = 'gru'\nd_model = 33\nn_heads = 1");
+    assert_eq!(
+        got,
+        "d_model = 33 is odd, but half of the states run backward; use an even d_model, or \
+         mask = \"causal\""
+    );
 }
 
 #[test]
@@ -290,14 +315,6 @@ fn every_error_tells_which_keys_it_is_about() {
             d_model: 65536,
             d_ff: 262144,
             n_layers: 1024,
-        },
-        ConfigError::NeedsAttention {
-            mask: MaskConfig::Band { left: 1, right: 1 },
-            backbone: Backbone::Gru,
-        },
-        ConfigError::PositionNeedsAttention {
-            position: "alibi",
-            backbone: Backbone::Lstm,
         },
         ConfigError::OddStates { d_model: 33 },
         ConfigError::Unresolved { key: "n_classes" },
