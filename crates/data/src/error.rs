@@ -224,15 +224,15 @@ pub enum Error {
         columns: Vec<String>,
     },
 
-    /// A line that is not a JSON object.
-    #[error(
-        "{at}: not a JSON object: {reason}; every line must be one object such as {{\"text\": \"...\"}}"
-    )]
+    /// A line or a file that is not a JSON object.
+    #[error("{at}: not a JSON object: {reason}; {remedy}")]
     Json {
         /// Where the parser stopped.
         at: Place,
         /// What the parser said.
         reason: String,
+        /// What it should be.
+        remedy: &'static str,
     },
 
     /// A JSON value of another type than text.

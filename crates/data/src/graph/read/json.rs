@@ -39,6 +39,7 @@ pub(super) fn read_lines(
         let object = serde_json::from_str(&line).map_err(|error| Error::Json {
             at: Place::column(path, lines.number(), error.column().max(1) as u64),
             reason: crate::text::without_place(&error),
+            remedy: r#"every line must be one object such as {"nodes": [[0.5], [1]], "edges": [[0, 1]]}"#,
         });
         let read = object.and_then(|object| graph(&object, &at, config, names));
         graphs.extend(skips.keep(read)?);
@@ -77,6 +78,7 @@ fn graphs_of(
             error.column().max(1) as u64,
         ),
         reason: crate::text::without_place(&error),
+        remedy: "write an object with `nodes` and `edges`, or a list of such",
     })?;
     let at = Place::file(path);
     let not_an_object = |value: &Value| {
