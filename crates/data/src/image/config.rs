@@ -424,7 +424,10 @@ mod tests {
                 "classes": ["cat", "dog"], "height": 8, "width": 9, "max_value": 16.0,
                 "samples": 10, "channels": "rgb", "resize": [3, 4], "val_fraction": 0.5,
                 "on_error": "skip", "max_skipped": 3,
-                "augment": {"flip": true, "crop": 2, "mixup": 0.2},
+                "augment": {
+                    "flip": true, "crop": 2, "rotate": 9.0, "scale": 0.1, "shear": 5.0,
+                    "translate": 0.1, "mixup": 0.2,
+                },
             }),
         ] {
             let config = parse(table)?;
@@ -484,6 +487,22 @@ mod tests {
             (
                 json!({"path": "a", "augment": {"mixup": 2.0}}),
                 "augment.mixup = 2 is out of range",
+            ),
+            (
+                json!({"path": "a", "augment": {"rotate": 181.0}}),
+                "augment.rotate = 181 is out of range; use 0 to 180 degrees",
+            ),
+            (
+                json!({"path": "a", "augment": {"scale": 1.0}}),
+                "augment.scale = 1 is out of range; use 0 up to, but not including, 1",
+            ),
+            (
+                json!({"path": "a", "augment": {"shear": -1.0}}),
+                "augment.shear = -1 is out of range; use 0 to 45 degrees",
+            ),
+            (
+                json!({"path": "a", "augment": {"translate": 1.5}}),
+                "augment.translate = 1.5 is out of range; use 0 to 1",
             ),
             (
                 json!({"path": "a", "augment": {"flop": true}}),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! folder | table | IDX | .npz -> picture, label -> bytes in memory -> Split
-//!   -> (training only) shift, flip, jitter, erase, mix -> Batch of numbers from 0 to 1
+//!   -> (training only) shift, flip, turn, jitter, erase, mix -> Batch of numbers from 0 to 1
 //! ```
 //!
 //! A batch holds pixels as they are; a model removes their mean and deviation, which

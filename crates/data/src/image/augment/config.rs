@@ -17,6 +17,18 @@ pub struct AugmentConfig {
     /// Pixels of black border around an image, of which a window as large as the image is cut out at random
     #[schemars(range(max = 64))]
     pub(super) crop: usize,
+    /// Degrees by which an image is turned about its centre, at most, either way
+    #[schemars(range(min = 0.0, max = 180.0))]
+    pub(super) rotate: f64,
+    /// An image is made 1 − this to 1 + this times as large, about its centre
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub(super) scale: f64,
+    /// Degrees by which an image is slanted along its rows, at most, either way
+    #[schemars(range(min = 0.0, max = 45.0))]
+    pub(super) shear: f64,
+    /// Share of its height and of its width by which an image is moved, at most, either way, in parts of pixels too
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub(super) translate: f64,
     /// Brightness is multiplied by 1 − this to 1 + this
     #[schemars(range(min = 0.0, max = 1.0))]
     pub(super) brightness: f64,
@@ -46,7 +58,23 @@ impl AugmentConfig {
                 range: 0..=MAX_BORDER,
             });
         }
+        if !(0.0..1.0).contains(&self.scale) {
+            return Err(ConfigError::Rate {
+                key: "augment.scale",
+                value: self.scale,
+                rule: "0 up to, but not including, 1",
+            });
+        }
+        for (key, value, most, rule) in [
+            ("augment.rotate", self.rotate, 180.0, "0 to 180 degrees"),
+            ("augment.shear", self.shear, 45.0, "0 to 45 degrees"),
+        ] {
+            if !(0.0..=most).contains(&value) {
+                return Err(ConfigError::Rate { key, value, rule });
+            }
+        }
         for (key, value) in [
+            ("augment.translate", self.translate),
             ("augment.brightness", self.brightness),
             ("augment.contrast", self.contrast),
             ("augment.erase", self.erase),

@@ -3,6 +3,7 @@
 //! Each is a pure function of the seed, the epoch and the sample: neither the batch that
 //! a sample is in, nor threads, nor what was drawn before can change it.
 
+mod affine;
 mod config;
 mod erase;
 mod jitter;
@@ -27,6 +28,8 @@ enum Site {
     Noise = 3,
     Mix = 4,
     Share = 5,
+    Affine = 6,
+    Move = 7,
 }
 
 /// The draws of one sample in one epoch.
@@ -89,6 +92,7 @@ impl Augment {
         } = *self;
         let draws = Draws { seed, sample };
         shift::shift(&config, shape, draws, pixels, to);
+        affine::affine(&config, shape, draws, to);
         jitter::jitter(&config, draws, to);
         erase::erase(&config, shape, draws, to);
     }
@@ -145,7 +149,8 @@ mod tests {
     #[test]
     fn a_variation_is_a_function_of_seed_epoch_and_sample_alone() {
         let all = config(serde_json::json!({
-            "flip": true, "crop": 3, "brightness": 0.4, "contrast": 0.4, "erase": 0.5,
+            "flip": true, "crop": 3, "rotate": 20.0, "scale": 0.2, "shear": 10.0,
+            "translate": 0.1, "brightness": 0.4, "contrast": 0.4, "erase": 0.5,
         }));
         let sample = |epoch, index| Sample { epoch, index };
         let first = vary(all, 1, sample(0, 0));
