@@ -224,14 +224,14 @@ pub enum Error {
         columns: Vec<String>,
     },
 
-    /// A line or a file that is not a JSON object.
+    /// A line or a file that is not the JSON object that is needed.
     #[error("{at}: not a JSON object: {reason}; {remedy}")]
     Json {
         /// Where the parser stopped.
         at: Place,
         /// What the parser said.
         reason: String,
-        /// What it should be.
+        /// What to do about it.
         remedy: &'static str,
     },
 

@@ -197,7 +197,10 @@ pub fn batch_of_file(description: &Description, path: &Path) -> Result<Batch> {
                         .into(),
                 ));
             };
-            let part = data::graph::graphs_of_file(path, config, schema)?;
+            let kind = description.config.model.kind();
+            let task = graph_task(kind)
+                .ok_or_else(|| Error::Usage(format!("a {kind} reads no graphs")))?;
+            let part = data::graph::graphs_of_file(path, config, task, schema)?;
             let all: Vec<Sample> = (0..part.len())
                 .map(|index| Sample { epoch: 0, index })
                 .collect();

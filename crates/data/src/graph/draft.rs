@@ -53,6 +53,8 @@ pub(super) struct Draft {
     edge_places: Vec<EdgePlace>,
     classes: Vec<u32>,
     parts: Vec<Option<Part>>,
+    /// Pairs of nodes that are asked about.
+    pub(super) pairs: Vec<[u32; 2]>,
     pub(super) label: Option<Label>,
     pub(super) part: Option<Part>,
     /// Whether the file says that edges lead one way only.
@@ -76,6 +78,7 @@ impl Draft {
             edge_places: Vec::new(),
             classes: Vec::new(),
             parts: Vec::new(),
+            pairs: Vec::new(),
             label: None,
             part: None,
             directed: None,
@@ -189,6 +192,7 @@ impl Draft {
                 }
                 false => Vec::new(),
             },
+            pairs: self.pairs,
             label: self.label,
             part: self.part,
         })

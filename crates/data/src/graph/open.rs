@@ -164,28 +164,40 @@ impl GraphData {
     }
 }
 
-/// Every graph of a file as one part, for a model that was trained before. Labels of graphs
-/// are not needed; a node may have none.
+/// Every graph of a file as one part, for a model of `task` that was trained before. Labels
+/// of graphs are not needed; a node may have none. Of links the targets are the `pairs` of
+/// the file, of which nobody says whether they are links: all count as none.
 ///
 /// The format is that of `config` where its data have the same extension, else what the
 /// extension says.
 ///
 /// # Errors
 ///
-/// If the file cannot be read or holds graphs that the model cannot read.
+/// If the file cannot be read, holds graphs that the model cannot read or, where links are
+/// asked about, no pairs.
 pub fn graphs_of_file(
     path: &std::path::Path,
     config: &GraphDataConfig,
+    task: GraphTask,
     schema: &Schema,
 ) -> Result<Arc<dyn Samples>> {
     let mut names = Names::frozen(&without_distances(schema, config));
     names.forget_classes();
     let mut graphs = read::read_as(path, config, &mut names)?;
+    if task == GraphTask::Links && graphs.iter().all(|graph| graph.pairs.is_empty()) {
+        return Err(At::place(&Place::file(path)).refuse(
+            "asks about no links",
+            "write JSON with \"pairs\": [[source, target], ...] beside its nodes and edges",
+        ));
+    }
     for graph in &mut graphs {
         prepare(graph, schema, config)?;
     }
     let items = (0..graphs.len()).collect();
-    let answers = Answers::Classes(vec![IGNORED; graphs.len()]);
+    let answers = match task {
+        GraphTask::Links => Answers::Pairs(graphs.iter().map(|g| g.pairs.clone()).collect()),
+        _ => Answers::Classes(vec![IGNORED; graphs.len()]),
+    };
     let set = Arc::new(Set::new(graphs, schema, config));
     Ok(Arc::new(PartSamples::new(set, items, answers, 0, false)))
 }

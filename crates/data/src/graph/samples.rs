@@ -61,6 +61,8 @@ pub(super) enum Answers {
     Numbers(Vec<f32>),
     /// Which pairs of nodes are linked.
     Links(Vec<Asked>),
+    /// Pairs of nodes of which nobody says whether they are linked.
+    Pairs(Vec<Vec<[u32; 2]>>),
 }
 
 /// Links that are asked about, among others that are none.
@@ -182,6 +184,19 @@ impl Part {
             }
             Answers::Classes(classes) => Targets::Classes(chosen().map(|i| classes[i]).collect()),
             Answers::Numbers(numbers) => Targets::Numbers(chosen().map(|i| numbers[i]).collect()),
+            Answers::Pairs(asked) => {
+                let firsts = std::iter::once(0).chain(ends.iter().copied());
+                let pairs: Vec<[u32; 2]> = (chosen().zip(firsts))
+                    .flat_map(|(i, first)| {
+                        let first = first as u32;
+                        asked[i].iter().map(move |&[a, b]| [first + a, first + b])
+                    })
+                    .collect();
+                Targets::Links {
+                    present: vec![0; pairs.len()].into(),
+                    pairs: pairs.into(),
+                }
+            }
             Answers::Links(asked) => {
                 let (mut pairs, mut present) = (Vec::new(), Vec::new());
                 for (k, (sample, i)) in samples.iter().zip(chosen()).enumerate() {

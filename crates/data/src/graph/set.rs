@@ -212,6 +212,8 @@ pub(super) struct Graph {
     pub(super) node_classes: Vec<u32>,
     /// Parts of the nodes, if the file has them.
     pub(super) node_parts: Vec<Part>,
+    /// Pairs of nodes that the file asks about, which need not be edges.
+    pub(super) pairs: Vec<[u32; 2]>,
     pub(super) label: Option<Label>,
     /// Part of the whole graph, if the file has it.
     pub(super) part: Option<Part>,

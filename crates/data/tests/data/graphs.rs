@@ -221,8 +221,55 @@ fn node_link_data_of_networkx_is_read() -> TestResult {
     let unknown = graph.to_string().replace("\"y\"", "\"z\"");
     let config = config(&path, json!({}))?;
     let other = folder.write("other.json", unknown)?;
-    let part = graphs_of_file(&other, &config, data.schema())?;
+    let part = graphs_of_file(&other, &config, GraphTask::Nodes, data.schema())?;
     assert_eq!(graphs(&all(&part, 0)?).nodes.row(1), [0.0, 0.0, 4.5]);
+    Ok(())
+}
+
+#[test]
+fn pairs_that_a_file_asks_about_are_targets_of_links_alone() -> TestResult {
+    let folder = Folder::new()?;
+    let lines = [
+        json!({"nodes": [[1], [2], [3]], "edges": [[0, 1]], "pairs": [[2, 0]]}),
+        json!({"nodes": [{"id": "a", "x": 1}, {"id": "b", "x": 2}], "edges": [], "pairs": [["b", "a"], ["a", "b"]]}),
+    ];
+    let lines = lines.map(|line| line.to_string()).join("\n");
+    let path = folder.write("g.jsonl", &lines)?;
+    let config = config(&path, json!({"val_fraction": 0.0}))?;
+    let data = GraphData::open(&config, GraphTask::Links, 1, None)?;
+    // Training knows of the edge alone.
+    match all(&data.train(), 0)?.targets {
+        Targets::Links { pairs, present } => {
+            assert_eq!((pairs[0], present.iter().sum::<u32>()), ([0, 1], 1));
+        }
+        other => panic!("{other:?}"),
+    }
+    let asked = |path: &Path| graphs_of_file(path, &config, GraphTask::Links, data.schema());
+    match all(&asked(&path)?, 0)?.targets {
+        Targets::Links { pairs, .. } => assert_eq!(*pairs, [[2, 0], [4, 3], [3, 4]]),
+        other => panic!("{other:?}"),
+    }
+    for (bad, fault) in [
+        (
+            "[[1, 3]]",
+            "g.jsonl:1: pairs[0]: a pair with node 3, which is not there; write numbers of nodes, from 0",
+        ),
+        (
+            "[[0, 1], [0]]",
+            "g.jsonl:1: pairs[1]: a list is not a pair of nodes; write [source, target]",
+        ),
+        ("[[0, \"x\"]]", "pairs[0]: a pair with node \"x\""),
+        ("7", "`pairs` is a number, not a list"),
+        (
+            "[]",
+            "asks about no links; write JSON with \"pairs\": [[source, target], ...]",
+        ),
+    ] {
+        let graph = format!(r#"{{"nodes": [[1], [2]], "edges": [], "pairs": {bad}}}"#);
+        let path = folder.write("g.jsonl", graph)?;
+        let error = asked(&path).err().ok_or(bad)?.to_string();
+        assert!(error.contains(fault), "{error}");
+    }
     Ok(())
 }
 

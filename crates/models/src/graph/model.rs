@@ -110,6 +110,32 @@ impl GraphModel {
         }
     }
 
+    /// The log odds that the nodes of each pair are linked.
+    ///
+    /// # Shapes
+    ///
+    /// - `graphs`: as in [`GraphModel::logits`]
+    /// - `pairs`: nodes among all of `graphs`
+    /// - returns: `[pairs, 1]`
+    ///
+    /// # Errors
+    ///
+    /// As [`GraphModel::logits`], a node that is not there, and a model that was not asked
+    /// about links.
+    pub fn link_scores(
+        &self,
+        graphs: &Graphs,
+        mask: &Mask,
+        pairs: &[[u32; 2]],
+        pass: Pass,
+    ) -> Result<Tensor> {
+        let Head::Links(head) = &self.head else {
+            bail!("the model knows of no links");
+        };
+        let x = self.rows(graphs, mask, pass)?;
+        scores(&head.forward_with(&x, None, None)?, pairs)
+    }
+
     /// What training minimises: the mean surprise at classes or links, in nats, or the mean
     /// square of the error, in standard deviations.
     ///

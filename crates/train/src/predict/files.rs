@@ -4,6 +4,7 @@ use std::path::Path;
 
 use attn_core::{Input, Pass};
 use candle_core::DType;
+use data::{Batch, Targets};
 use models::{Kind, Model};
 
 use super::{Choice, Prediction, choices, damaged};
@@ -15,7 +16,7 @@ use crate::model_folder::LoadedModel;
 const BEAM: usize = 16;
 
 /// What the model makes of the file at `path`: one prediction a sample, or one a row
-/// where the model answers row by row.
+/// where the model answers row by row, or one a pair of nodes that the file asks about.
 ///
 /// # Errors
 ///
@@ -87,8 +88,42 @@ pub fn predict_file(loaded: &LoadedModel, path: &Path) -> Result<Vec<Prediction>
             };
             numbers.into_iter().enumerate().map(prediction).collect()
         }
-        other => Err(Error::Usage(format!(
-            "a {other} cannot predict from files yet"
-        ))),
+        Kind::GraphLinks => links(loaded, &batch, &file),
+        Kind::TextLm | Kind::TextClassifier => {
+            Err(Error::Usage(format!("a {kind} reads texts, not files")))
+        }
     }
+}
+
+/// How probable each pair of nodes that the file asks about is a link.
+fn links(loaded: &LoadedModel, batch: &Batch, file: &str) -> Result<Vec<Prediction>> {
+    let (Model::Graph(model), Input::Graphs(graphs), Targets::Links { pairs, .. }) =
+        (&loaded.model, &batch.input, &batch.targets)
+    else {
+        return Err(Error::Usage("a graph-links reads graphs".into()));
+    };
+    let log_odds = model
+        .link_scores(graphs, &batch.mask, pairs, Pass::eval())?
+        .flatten_all()?
+        .to_dtype(DType::F64)?
+        .to_vec1::<f64>()?;
+    let walls = batch.mask.cu_seqlens();
+    let (one_graph, one_pair) = (walls.len() == 2, pairs.len() == 1);
+    let prediction = |(i, (&[source, target], x)): (usize, (&[u32; 2], f64))| {
+        // The last wall that is not behind the node.
+        let graph = walls.partition_point(|&wall| wall <= source) - 1;
+        match x.is_finite() {
+            true => Ok(Prediction::FileLink {
+                file: file.to_owned(),
+                index: (!one_pair).then_some(i),
+                graph: (!one_graph).then_some(graph),
+                source: source - walls[graph],
+                target: target - walls[graph],
+                probability: 1.0 / (1.0 + (-x).exp()),
+            }),
+            false => Err(damaged(x)),
+        }
+    };
+    let scored = pairs.iter().zip(log_odds).enumerate();
+    scored.map(prediction).collect()
 }

@@ -60,6 +60,23 @@ pub enum Prediction {
         /// The likeliest symbols.
         text: String,
     },
+    /// How probable two nodes of a graph are linked.
+    FileLink {
+        /// The file.
+        file: String,
+        /// Which pair of the file, from 0; absent if there is only one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        index: Option<usize>,
+        /// Which graph of the file, from 0; absent if there is only one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        graph: Option<usize>,
+        /// The number of one node in the list of its graph, from 0.
+        source: u32,
+        /// The number of the other.
+        target: u32,
+        /// Probability that they are linked.
+        probability: f64,
+    },
     /// Which number belongs to a sample of a file.
     FileNumber {
         /// The file.

@@ -5,6 +5,7 @@ mod command_line;
 mod configs;
 mod explain;
 mod folders;
+mod graphs;
 mod kill;
 mod resume;
 mod speech;

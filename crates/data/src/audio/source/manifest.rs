@@ -198,7 +198,7 @@ fn lines(file: File, path: &Path) -> Result<Vec<Record>> {
             serde_json::from_slice(&line).map_err(|error| Error::Json {
                 at: Place::column(path, number, error.column().max(1) as u64),
                 reason: crate::text::without_place(&error),
-                remedy: r#"every line must be one object such as {"path": "a.wav", "label": "yes"}"#,
+                remedy: "every line must be one object such as {\"path\": \"a.wav\", \"label\": \"...\"}",
             })?;
         let fields = object
             .into_iter()

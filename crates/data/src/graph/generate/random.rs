@@ -61,6 +61,7 @@ fn make(
         encoding: Vec::new(),
         node_classes: (0..n).map(|_| draws.below(classes)).collect(),
         node_parts: vec![kind; n],
+        pairs: Vec::new(),
         label: None,
         part: None,
     }

@@ -218,6 +218,7 @@ fn graph_of(
         encoding: Vec::new(),
         node_classes: order.iter().map(|&i| class(i)).collect(),
         node_parts: Vec::new(),
+        pairs: Vec::new(),
         label: None,
         part: None,
     }

@@ -3,12 +3,14 @@
 //! ```json
 //! {"nodes": [[0.1, 2], [0.3, 1]], "edges": [[0, 1]], "label": "a", "split": "train"}
 //! {"nodes": ["C", "O"], "edges": [[0, 1]], "edge_features": ["single"], "labels": ["x", null]}
+//! {"nodes": 3, "edges": [[0, 1]], "pairs": [[0, 2], [1, 2]]}
 //! {"directed": false, "nodes": [{"id": "ann", "club": 1}], "links": [{"source": "ann", "target": "bob"}]}
 //! ```
 //!
 //! `nodes` is a count, or a list whose items are a category, a list of numbers and
 //! categories, or an object with an `id`. Of such objects every key but the id, the label
-//! and the part is a feature.
+//! and the part is a feature. `pairs` are nodes that a model of links is asked about; they
+//! are no edges, and training passes them over. (`links` is what NetworkX calls edges.)
 
 use std::collections::HashMap;
 use std::fs;
@@ -39,7 +41,7 @@ pub(super) fn read_lines(
         let object = serde_json::from_str(&line).map_err(|error| Error::Json {
             at: Place::column(path, lines.number(), error.column().max(1) as u64),
             reason: crate::text::without_place(&error),
-            remedy: r#"every line must be one object such as {"nodes": [[0.5], [1]], "edges": [[0, 1]]}"#,
+            remedy: "every line must be one graph such as {\"nodes\": [[0.5], [1]], \"edges\": [[0, 1]]}",
         });
         let read = object.and_then(|object| graph(&object, &at, config, names));
         graphs.extend(skips.keep(read)?);
@@ -78,7 +80,7 @@ fn graphs_of(
             error.column().max(1) as u64,
         ),
         reason: crate::text::without_place(&error),
-        remedy: "write an object with `nodes` and `edges`, or a list of such",
+        remedy: "the file must be one graph such as {\"nodes\": [[0.5], [1]], \"edges\": [[0, 1]]}, or a list of such",
     })?;
     let at = Place::file(path);
     let not_an_object = |value: &Value| {
@@ -142,6 +144,35 @@ fn graph(
             fill(&mut row, &features[i], &at)?;
         }
         draft.edge(names, ends, &row, EdgePlace::Index(i))?;
+    }
+    if let Some(pairs) = optional_list(object, "pairs", &here)? {
+        for (i, value) in pairs.iter().enumerate() {
+            let at = At::inside(&here.place, format!("pairs[{i}]"));
+            let ends = match value.as_array().map(Vec::as_slice) {
+                Some([source, target]) => [source, target],
+                _ => {
+                    return Err(at.refuse(
+                        format!("{} is not a pair of nodes", kind_of(value)),
+                        "write [source, target]",
+                    ));
+                }
+            };
+            let n_nodes = draft.n_nodes();
+            let mut pair = [0; 2];
+            for (number, end) in pair.iter_mut().zip(ends) {
+                let found = number_of(end, &ids).filter(|&node| (node as usize) < n_nodes);
+                *number = found.ok_or_else(|| {
+                    at.refuse(
+                        format!("a pair with node {end}, which is not there"),
+                        match ids {
+                            Some(_) => "write ids of nodes",
+                            None => "write numbers of nodes, from 0",
+                        },
+                    )
+                })?;
+            }
+            draft.pairs.push(pair);
+        }
     }
     draft.finish(names, config)
 }
@@ -258,30 +289,26 @@ fn edge(value: &Value, ids: &Ids, n_nodes: usize, at: &At) -> Result<([u32; 2], 
     };
     let mut numbers = [0; 2];
     for (number, end) in numbers.iter_mut().zip(ends) {
-        *number = match ids {
-            Some(ids) => {
-                let found = scalar(end).and_then(|id| ids.get(&id).copied());
-                found.ok_or_else(|| {
-                    at.refuse(
-                        format!("an edge to node {end}, which is not there"),
-                        "add the node or remove the edge",
-                    )
-                })?
-            }
-            None => {
-                let found = end.as_u64().and_then(|id| u32::try_from(id).ok());
-                found.ok_or_else(|| {
-                    at.refuse(
-                        format!(
-                            "an edge to node {end}, but there are {n_nodes} nodes, numbered from 0"
-                        ),
-                        "write whole numbers from 0, or give nodes an id",
-                    )
-                })?
-            }
-        };
+        *number = number_of(end, ids).ok_or_else(|| match ids {
+            Some(_) => at.refuse(
+                format!("an edge to node {end}, which is not there"),
+                "add the node or remove the edge",
+            ),
+            None => at.refuse(
+                format!("an edge to node {end}, but there are {n_nodes} nodes, numbered from 0"),
+                "write whole numbers from 0, or give nodes an id",
+            ),
+        })?;
     }
     Ok((numbers, row))
+}
+
+/// The number of the node that `end` names, by its id if nodes have one.
+fn number_of(end: &Value, ids: &Ids) -> Option<u32> {
+    match ids {
+        Some(ids) => scalar(end).and_then(|id| ids.get(&id).copied()),
+        None => end.as_u64().and_then(|id| u32::try_from(id).ok()),
+    }
 }
 
 /// Adds the features that `value` holds: a number, a name, or a list of such.

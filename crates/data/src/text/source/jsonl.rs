@@ -66,7 +66,7 @@ impl<'a> Jsonl<'a> {
         serde_json::from_str(line).map_err(|error| Error::Json {
             at: Place::column(&self.at.path, self.line, error.column().max(1) as u64),
             reason: crate::text::without_place(&error),
-            remedy: r#"every line must be one object such as {"text": "..."}"#,
+            remedy: "every line must be one object such as {\"text\": \"...\"}",
         })
     }
 
