@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::edit_distance;
+
 /// What a model makes of targets; batches add up.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Evaluation {
@@ -61,6 +63,27 @@ pub struct Edits {
     pub words_wrong: u64,
     /// Words that were right.
     pub n_words: u64,
+}
+
+impl Edits {
+    /// Adds what turns `spelt` into `right`. Words are what stands between symbols
+    /// `separator`; where two of these meet, or at an end, there is none.
+    pub fn add(&mut self, spelt: &[u32], right: &[u32], separator: Option<u32>) {
+        self.symbols_wrong += edit_distance(spelt, right) as u64;
+        self.n_symbols += right.len() as u64;
+        let Some(separator) = separator else {
+            return;
+        };
+        let words = |symbols| words(symbols, separator);
+        let (spelt, right) = (words(spelt), words(right));
+        self.words_wrong += edit_distance(&spelt, &right) as u64;
+        self.n_words += right.len() as u64;
+    }
+}
+
+fn words(symbols: &[u32], separator: u32) -> Vec<&[u32]> {
+    let parts = symbols.split(|&symbol| symbol == separator);
+    parts.filter(|word| !word.is_empty()).collect()
 }
 
 /// Scores of pairs that belong together, and of pairs that do not.
@@ -336,6 +359,41 @@ mod tests {
             absent: Vec::new(),
         };
         assert_eq!(one_sided.roc_auc(), None);
+    }
+
+    #[test]
+    fn words_are_counted_where_a_symbol_stands_between_them() {
+        let of = |text: &str| text.bytes().map(u32::from).collect::<Vec<_>>();
+        let rates = |pairs: &[(&str, &str)], separator: Option<u8>| {
+            let mut edits = Edits::default();
+            for (spelt, right) in pairs {
+                edits.add(&of(spelt), &of(right), separator.map(u32::from));
+            }
+            (
+                edits.symbols_wrong,
+                edits.n_symbols,
+                edits.words_wrong,
+                edits.n_words,
+            )
+        };
+        // One word of three is another, by one letter of eleven.
+        assert_eq!(
+            rates(&[("one ton six", "one two six")], Some(b' ')),
+            (2, 11, 1, 3)
+        );
+        // A lost space makes two words one: one substituted, one deleted.
+        assert_eq!(rates(&[("onetwo", "one two")], Some(b' ')), (1, 7, 2, 2));
+        // Spaces at ends or in a row are wrong symbols, but no words.
+        assert_eq!(
+            rates(&[(" one  two", "one two ")], Some(b' ')),
+            (3, 8, 0, 2)
+        );
+        // Nothing is right, or was said.
+        assert_eq!(rates(&[("one", ""), ("", "two")], Some(b' ')), (6, 3, 2, 1));
+        // Sums go over recordings.
+        let two = [("a b", "a b"), ("a c", "a b")];
+        assert_eq!(rates(&two, Some(b' ')), (1, 6, 1, 4));
+        assert_eq!(rates(&two, None), (1, 6, 0, 0));
     }
 
     #[test]

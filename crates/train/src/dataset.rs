@@ -156,6 +156,7 @@ impl Dataset {
                 .map(|s| (s.mean, s.deviation)),
             vocab_size: self.tokenizer().map(Tokenizer::vocab_size),
             n_classes: self.labels().map(<[String]>::len),
+            word_separator: sound.and_then(AudioData::word_separator),
             seq_len: config.seq_len(),
             n_features: (sound.map(AudioData::width)).or(graphs.map(Schema::node_width)),
         }

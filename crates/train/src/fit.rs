@@ -10,7 +10,7 @@ use data::{Batch, Loader, Open, Prefetch, Samples};
 use models::{Evaluation, Scores};
 
 use crate::checkpoint::{Best, Checkpoints, Identity, Snapshot, State};
-use crate::config::{Document, RunConfig};
+use crate::config::{Document, Metric, RunConfig};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
@@ -86,6 +86,15 @@ impl Run {
         let config = config
             .resolve(dataset.sizes(&config.data))
             .map_err(|error| document.reject("model", &error.to_string()))?;
+        let has_words = config
+            .model
+            .speech()
+            .and_then(|s| s.word_separator())
+            .is_some();
+        if config.eval.metric() == Metric::Wer && !has_words {
+            let message = "metric = \"wer\" but no text has a space between words; use \"cer\"";
+            return Err(document.reject("eval", message).into());
+        }
         let train = config.train.clone();
         let pattern: Pattern = config.model.mask().into();
 

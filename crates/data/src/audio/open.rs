@@ -126,6 +126,15 @@ impl AudioData {
         &self.alphabet
     }
 
+    /// The number of the character that stands between words: the space, where texts have
+    /// one; without it nobody knows what a word is.
+    pub fn word_separator(&self) -> Option<usize> {
+        match self.asked {
+            Asked::Text => self.alphabet.iter().position(|symbol| symbol == " "),
+            Asked::Class | Asked::Frames => None,
+        }
+    }
+
     /// Numbers in a frame.
     pub fn width(&self) -> usize {
         self.train.width()

@@ -171,6 +171,11 @@ fn useless(raw: &RawModel) -> Result<(), ConfigError> {
             modality == Modality::Speech,
         ),
         (
+            "speech.word_separator",
+            (raw.speech.and_then(|speech| speech.word_separator())).map(|n| n.to_string()),
+            kind == Kind::SpeechCtc,
+        ),
+        (
             "image",
             table(raw.image.is_some()),
             modality == Modality::Image,
@@ -181,6 +186,16 @@ fn useless(raw: &RawModel) -> Result<(), ConfigError> {
             modality == Modality::Graph,
         ),
     ];
+    let separator = raw.speech.and_then(|speech| speech.word_separator());
+    if let (Some(symbol), Some(n_classes)) = (separator, raw.n_classes)
+        && symbol >= n_classes
+    {
+        return Err(ConfigError::SizeOutOfRange {
+            key: "speech.word_separator",
+            value: symbol,
+            range: 0..=n_classes.saturating_sub(1),
+        });
+    }
     for (key, value, used) in keys {
         if let (Some(value), false) = (value, used) {
             return Err(ConfigError::NoUse { key, value, kind });

@@ -79,6 +79,8 @@ pub struct DataSizes {
     pub vocab_size: Option<usize>,
     /// Classes, or symbols; `None` where there are none.
     pub n_classes: Option<usize>,
+    /// Number of the symbol that stands between words; `None` where there are no words.
+    pub word_separator: Option<usize>,
     /// Numbers a frame or a node.
     pub n_features: Option<usize>,
     /// Sizes of every image.

@@ -14,6 +14,8 @@ pub struct SpeechConfig {
     n_features: Option<usize>,
     window: usize,
     stride: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    word_separator: Option<usize>,
 }
 
 /// What a model of sound reads, and how many frames at a time.
@@ -32,6 +34,9 @@ struct RawSpeechConfig {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 64))]
     stride: usize,
+    /// speech-ctc: number of the symbol that stands between words, which are then counted too (`wer`); that of the space of the data, if it has one, if absent.
+    #[serde(default)]
+    word_separator: Option<usize>,
 }
 
 fn one() -> usize {
@@ -44,6 +49,7 @@ impl Default for SpeechConfig {
             n_features: None,
             window: 1,
             stride: 1,
+            word_separator: None,
         }
     }
 }
@@ -56,6 +62,7 @@ impl TryFrom<RawSpeechConfig> for SpeechConfig {
             n_features,
             window,
             stride,
+            word_separator,
         } = raw;
         let window = window.unwrap_or(stride);
         for (key, value, range) in [
@@ -63,6 +70,11 @@ impl TryFrom<RawSpeechConfig> for SpeechConfig {
             ("speech.stride", stride, 1..=64),
             // A frame between two windows would never be read.
             ("speech.window", window, stride..=64),
+            (
+                "speech.word_separator",
+                word_separator.unwrap_or(0),
+                0..=1 << 24,
+            ),
         ] {
             if !range.contains(&value) {
                 return Err(ConfigError::SizeOutOfRange { key, value, range });
@@ -72,6 +84,7 @@ impl TryFrom<RawSpeechConfig> for SpeechConfig {
             n_features,
             window,
             stride,
+            word_separator,
         })
     }
 }
@@ -99,10 +112,16 @@ impl SpeechConfig {
         self.stride
     }
 
+    /// Number of the symbol that stands between words, if any does.
+    pub fn word_separator(&self) -> Option<usize> {
+        self.word_separator
+    }
+
     pub(super) fn resolve(self, data: &DataSizes) -> Result<Self, ConfigError> {
         let n_features = filled("speech.n_features", self.n_features, data.n_features)?;
         Ok(Self {
             n_features: Some(n_features),
+            word_separator: self.word_separator.or(data.word_separator),
             ..self
         })
     }

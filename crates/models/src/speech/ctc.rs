@@ -7,10 +7,10 @@ use candle_nn::VarBuilder;
 use kernels::{Ctc, LabelSequences};
 
 use super::trunk::{Trunk, head_weights};
+use crate::ModelConfig;
 use crate::ctc_decode::{beam, greedy};
 use crate::evaluation::{Edits, Evaluation, Outcome};
 use crate::objective::LossOptions;
-use crate::{ModelConfig, edit_distance};
 
 /// A recogniser of speech: blocks, and at every position a choice among the symbols and
 /// the blank, which is no symbol; trained without knowing which frame spells what (Graves
@@ -25,6 +25,8 @@ pub struct SpeechCtc {
     head: Linear,
     /// The number of the blank, which is also how many symbols there are.
     blank: usize,
+    /// The number of the symbol that stands between words, if any does.
+    word_separator: Option<u32>,
 }
 
 impl SpeechCtc {
@@ -44,6 +46,10 @@ impl SpeechCtc {
             trunk: Trunk::new(config, vb.clone())?,
             head: Linear::new(d_model, n_symbols + 1, bias, init, vb.pp("head"))?,
             blank: n_symbols,
+            word_separator: config
+                .speech()
+                .and_then(|speech| speech.word_separator())
+                .map(|symbol| symbol as u32),
         })
     }
 
@@ -90,7 +96,8 @@ impl SpeechCtc {
         kernels::ctc_loss(&logits, mask.cu_seqlens(), sequences(targets)?, &objective)
     }
 
-    /// Surprise at the sequences, and how many symbols of the likeliest path are wrong.
+    /// Surprise at the sequences, and how many symbols of the likeliest path are wrong;
+    /// also how many words, where a symbol stands between words.
     ///
     /// # Errors
     ///
@@ -105,8 +112,7 @@ impl SpeechCtc {
             let spelt = greedy(scores.between(wall), scores.n_symbols, self.blank as u32);
             let right = &wanted.labels[start..end as usize];
             start = end as usize;
-            edits.symbols_wrong += edit_distance(&spelt, right) as u64;
-            edits.n_symbols += right.len() as u64;
+            edits.add(&spelt, right, self.word_separator);
             n_correct += usize::from(spelt == right);
         }
         Ok(Evaluation {

@@ -6,7 +6,7 @@ use attn_core::input::Rows;
 use attn_core::{IGNORED, Mask, ParamStore, Pass, Targets};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
-use models::{DataSizes, Input, LossOptions, Model, ModelConfig, cost};
+use models::{DataSizes, Edits, Input, LossOptions, Model, ModelConfig, cost};
 use testkit::{assert_close, gradcheck_all, max_error, randn, reach};
 
 use crate::made::{Outcome, chosen, shaken};
@@ -288,6 +288,37 @@ fn a_recogniser_learns_to_spell() -> Outcome {
     for width in [1, 8] {
         assert_eq!(model.spell(frames, &mask, width)?, strings, "width {width}");
     }
+    Ok(())
+}
+
+#[test]
+fn words_are_measured_where_a_symbol_stands_between_them() -> Outcome {
+    for (keys, separator) in [("", None), ("speech = { word_separator = 0 }", Some(0))] {
+        let (_, model) = shaken(&config("speech-ctc", keys)?)?;
+        let mask = Mask::new(model.pattern().clone(), WALLS)?;
+        let values = frames(8, 14)?;
+        let evaluation = model.evaluate(&input(values.clone())?, &mask, &targets(&model))?;
+        let Model::SpeechCtc(model) = &model else {
+            return Err("another model".into());
+        };
+        let spelt = model.spell(&Rows::new(values, FEATURES)?, &mask, 1)?;
+        let mut edits = Edits::default();
+        for (spelt, right) in spelt.iter().zip([&[2, 0][..], &[1], &[3]]) {
+            edits.add(spelt, right, separator);
+        }
+        assert_eq!(evaluation.outcome, models::Outcome::Edits(edits));
+        assert_eq!(evaluation.scores().wer.is_some(), separator.is_some());
+    }
+    let beyond = config("speech-ctc", "speech = { word_separator = 4 }").unwrap_err();
+    assert!(
+        beyond.to_string().contains("speech.word_separator = 4"),
+        "{beyond}"
+    );
+    let useless = config("speech-frames", "speech = { word_separator = 0 }").unwrap_err();
+    assert!(
+        useless.to_string().contains("speech.word_separator = 0"),
+        "{useless}"
+    );
     Ok(())
 }
 

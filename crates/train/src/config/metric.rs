@@ -21,6 +21,9 @@ pub enum Metric {
     MacroF1,
     /// Wrong symbols for each right one, the lower the better; of a speech-ctc.
     Cer,
+    /// Wrong words for each right one, the lower the better; of a speech-ctc whose texts have
+    /// spaces.
+    Wer,
     /// Mean size of the error, the lower the better; of a graph-regression.
     Mae,
     /// Chance that a link ranks above a pair that is none, the higher the better; of a
@@ -36,7 +39,7 @@ impl Metric {
             Self::Accuracy | Self::BalancedAccuracy | Self::MacroF1 => {
                 kind.has_classes() && kind != Kind::SpeechCtc
             }
-            Self::Cer => kind == Kind::SpeechCtc,
+            Self::Cer | Self::Wer => kind == Kind::SpeechCtc,
             Self::Mae => kind == Kind::GraphRegression,
             Self::RocAuc => kind == Kind::GraphLinks,
         }
@@ -51,6 +54,7 @@ impl Metric {
             Self::BalancedAccuracy => scores.balanced_accuracy,
             Self::MacroF1 => scores.macro_f1,
             Self::Cer => scores.cer,
+            Self::Wer => scores.wer,
             Self::Mae => scores.mae,
             Self::RocAuc => scores.roc_auc,
         }
@@ -59,7 +63,7 @@ impl Metric {
     /// Whether `new` is better than `old`.
     pub fn is_better(self, new: f64, old: f64) -> bool {
         match self {
-            Self::Loss | Self::Cer | Self::Mae => new < old,
+            Self::Loss | Self::Cer | Self::Wer | Self::Mae => new < old,
             Self::Accuracy | Self::BalancedAccuracy | Self::MacroF1 | Self::RocAuc => new > old,
         }
     }
@@ -74,6 +78,7 @@ impl fmt::Display for Metric {
             Self::BalancedAccuracy => "balanced_accuracy",
             Self::MacroF1 => "macro_f1",
             Self::Cer => "cer",
+            Self::Wer => "wer",
             Self::Mae => "mae",
             Self::RocAuc => "roc_auc",
         })

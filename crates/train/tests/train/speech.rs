@@ -170,6 +170,49 @@ fn strings_of_clips_are_learnt_and_spelt() -> TestResult {
 }
 
 #[test]
+fn words_are_counted_where_texts_have_spaces() -> TestResult {
+    let folder = TempDir::new()?;
+    let path = folder.path();
+    let config = CONFIG
+        .replace("'generated'", "'m.csv'\nval_fraction = 0.3")
+        .replace("generated = { clips = 60, test_clips = 12 }\n", "")
+        .replace("speech-classifier", "speech-ctc");
+    for (texts, metric, has_words) in [
+        (["a b", "b a a"], "wer", true),
+        (["ab", "ba"], "cer", false),
+        (["ab", "ba"], "wer", false),
+    ] {
+        let mut manifest = "path,text\n".to_owned();
+        for i in 0..6 {
+            fs::write(
+                path.join(format!("{i}.wav")),
+                wav(&tone(3000, 0.2 + 0.1 * i as f64)),
+            )?;
+            manifest += &format!("{i}.wav,{}\n", texts[i % 2]);
+        }
+        fs::write(path.join("m.csv"), manifest)?;
+        let config = format!("{config}[eval]\nmetric = '{metric}'\n");
+        fs::write(path.join("c.toml"), config)?;
+        let out = format!("{metric}-{has_words}");
+        let (code, _, errors) = train(path, &["fit", "c.toml", "--out", &out, "--quiet"])?;
+        if metric == "wer" && !has_words {
+            assert_eq!((code, errors.lines().count()), (2, 1), "{errors}");
+            assert!(
+                errors.contains("no text has a space between words; use \"cer\""),
+                "{errors}"
+            );
+            continue;
+        }
+        assert_eq!((code, errors.as_str()), (0, ""));
+        let (_, out, _) = train(path, &["evaluate", &out, "--quiet"])?;
+        let measured: Value = serde_json::from_str(&out)?;
+        assert!(measured["cer"].is_number(), "{measured}");
+        assert_eq!(measured.get("wer").is_some(), has_words, "{measured}");
+    }
+    Ok(())
+}
+
+#[test]
 fn wrong_tables_of_sound_are_refused_with_their_place() -> TestResult {
     let folder = TempDir::new()?;
     let path = folder.path();
