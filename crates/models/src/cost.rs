@@ -6,7 +6,7 @@
 use attn_core::Mask;
 
 use crate::baseline::{Cnn2dConfig, Grid};
-use crate::image::cnn_config;
+use crate::image::{Window, cnn_config};
 use crate::layers::LayersConfig;
 use crate::{
     Activation, Backbone, EncodingConfig, Kind, ModelConfig, NormKind, NormOrder, Parameter,
@@ -34,7 +34,9 @@ pub fn n_params(config: &ModelConfig) -> u64 {
     let patches = match config.image() {
         Some(image) if config.backbone() == Backbone::Transformer => {
             let class_token = if image.class_token() { d } else { 0 };
-            linear_params(config, size(image.patch_values().ok()), d) + class_token
+            let kinds = window(config).map_or(0, |window| window.n_kinds());
+            let bias = (config.n_heads() * kinds) as u64;
+            linear_params(config, size(image.patch_values().ok()), d) + class_token + bias
         }
         _ => 0,
     };
@@ -124,6 +126,11 @@ pub fn forward_flops(config: &ModelConfig, n_tokens: u64, n_pairs: u64) -> f64 {
     2.0 * matrices + 4.0 * attention
 }
 
+/// The window of the patches of `config`, if it has one and its sizes are known.
+pub fn window(config: &ModelConfig) -> Option<Window> {
+    Window::of(config.image()?).ok().flatten()
+}
+
 /// The mask over the rows that attend to each other, where `mask` is that of a batch:
 /// patches where a batch has pixels.
 ///
@@ -133,6 +140,9 @@ pub fn forward_flops(config: &ModelConfig, n_tokens: u64, n_pairs: u64) -> f64 {
 pub fn attention_mask(config: &ModelConfig, mask: &Mask) -> candle_core::Result<Mask> {
     if config.image().is_none() {
         return Ok(mask.clone());
+    }
+    if let Some(window) = window(config) {
+        return window.mask(mask.n_sequences());
     }
     let rows = config.max_seq_len().map_err(candle_core::Error::wrap)?;
     let n_segments = mask.cu_seqlens().len() - 1;

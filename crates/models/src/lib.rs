@@ -78,12 +78,17 @@
 //! | `position.weight` | `[max_seq_len, d_model]` | `position = "learnt"` |
 //! | `position.rows.weight` | `[rows, d_model]` | `position = "learnt_2d"` |
 //! | `position.columns.weight` | `[columns, d_model]` | `position = "learnt_2d"` |
+//! | `window.bias` | `[n_heads, (2 r_y + 1) · (2 r_x + 1)]`, three columns more with a class token | `image.window` |
 //!
 //! With `backbone = "cnn"` they have `blocks.i.conv.weight`, `[d_out, 9 · d_in]`, and
 //! `blocks.i.norm`, and neither embedding nor positions.
 //!
 //! `max_seq_len` is the number of patches, and one more for a class token; rows and
-//! columns are those of the grid of patches, and one more for a class token. The numbers
+//! columns are those of the grid of patches, and one more for a class token. `r_y` is
+//! `image.window`, but less than the rows of the grid, `r_x` less than its columns; column
+//! `(dy + r_y) · (2 r_x + 1) + dx + r_x` is for what is read `dy` rows below and `dx` columns
+//! to the right, the last three for patches that read the class token, for the class token
+//! that reads patches, and for itself. The numbers
 //! of a patch lie row by row, the channels of a pixel together.
 //!
 //! Those of graph models with `backbone = "transformer"` are, beside the blocks above:

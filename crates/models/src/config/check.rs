@@ -99,6 +99,9 @@ impl TryFrom<RawModel> for ModelConfig {
         if let Modality::Text | Modality::Speech = kind.modality() {
             LayersConfig::of(&config)?;
         }
+        if let Some(window) = config.image().and_then(|image| image.window()) {
+            beside_window(window, &config)?;
+        }
         if crate::cost::n_params(&config) > MAX_PARAMETERS {
             let Self {
                 d_model,
@@ -118,7 +121,7 @@ impl TryFrom<RawModel> for ModelConfig {
 
 /// What the keys of attention mean to a backbone without it, so that `backbone` is the one
 /// key that swaps them. Of a mask it follows whether rows ahead may be read; a position
-/// that only attention tells, and a class token, it does without.
+/// that only attention tells, a class token and a window, it does without.
 fn for_backbone(mut raw: RawModel) -> RawModel {
     let modality = raw.kind.modality();
     if raw.backbone == Backbone::Transformer || modality == Modality::Graph {
@@ -135,7 +138,7 @@ fn for_backbone(mut raw: RawModel) -> RawModel {
         (_, EncodingConfig::Sinusoidal(_) | EncodingConfig::Learnt) => position,
         _ => EncodingConfig::None,
     });
-    raw.image = raw.image.map(ImageConfig::without_class_token);
+    raw.image = raw.image.map(ImageConfig::without_attention);
     raw
 }
 
@@ -315,6 +318,17 @@ fn position(
         }),
         position => Ok(position),
     }
+}
+
+/// Refuses what a window of patches cannot go with: other rules of who reads whom, and a
+/// bias by distance beside its own.
+fn beside_window(window: usize, config: &ModelConfig) -> Result<(), ConfigError> {
+    let other = match (config.mask, config.position) {
+        (MaskConfig::Full, EncodingConfig::Alibi) => "position = \"alibi\"".to_owned(),
+        (MaskConfig::Full, _) => return Ok(()),
+        (mask, _) => format!("mask = {mask}"),
+    };
+    Err(ConfigError::WindowBeside { window, other })
 }
 
 pub(super) fn filled(

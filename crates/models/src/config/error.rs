@@ -174,6 +174,15 @@ pub enum ConfigError {
         channels: usize,
     },
 
+    /// A window of patches beside what it cannot go with.
+    #[error("image.window = {window} cannot go with {other}; remove one of them")]
+    WindowBeside {
+        /// How far a patch reads.
+        window: usize,
+        /// The other key and its value, as in TOML.
+        other: String,
+    },
+
     /// A size that must be that of the data.
     #[error("{key} = {value}, but the data has {found}; remove it, or resize the data")]
     NotThatOfData {
@@ -251,6 +260,7 @@ impl ConfigError {
             | Self::NotOneAChannel { key, .. }
             | Self::NotThatOfData { key, .. } => std::slice::from_ref(key),
             Self::NoGrid { .. } => &["position"],
+            Self::WindowBeside { .. } => &["image.window"],
             Self::Quarters { .. } => &["d_model", "n_heads", "position"],
             Self::TooManyParameters { .. } => &["d_model", "d_ff", "n_layers"],
         }

@@ -9,11 +9,13 @@ use super::{ConfigError, DataSizes};
 
 /// Longest side of a patch, in pixels.
 const MAX_PATCH: usize = 1 << 10;
+/// Farthest that a window reaches, in patches.
+const MAX_WINDOW: usize = 1 << 10;
 
 /// What a model of images reads, and how it is cut into rows.
 ///
-/// Valid by construction: a patch has 1 to 1,024 pixels a side, and divides the image as
-/// soon as its sizes are known; deviations are positive; there is a mean and a deviation
+/// Valid by construction: a patch has 1 to 1,024 pixels a side, a window reaches 1 to 1,024
+/// patches far, a patch divides the image as soon as its sizes are known; deviations are positive; there is a mean and a deviation
 /// for each channel or none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "RawImage", into = "RawImage")]
@@ -42,6 +44,11 @@ struct RawImage {
     /// does not say otherwise.
     #[serde(default)]
     class_token: bool,
+    /// Patches up, down, left and right that a patch reads, beside itself and a class token,
+    /// with a learnt bias by step, head by head (arXiv 2103.14030); all of them if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1024))]
+    window: Option<usize>,
     /// What is taken from each channel, before it is divided by `std`; the mean of the
     /// training images if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,6 +70,7 @@ impl Default for ImageConfig {
             channels: None,
             patch: default_patch(),
             class_token: false,
+            window: None,
             mean: None,
             std: None,
         })
@@ -78,6 +86,7 @@ impl TryFrom<RawImage> for ImageConfig {
             ("image.width", raw.width, usize::MAX >> 32),
             ("image.channels", raw.channels, 1 << 16),
             ("image.patch", Some(raw.patch), MAX_PATCH),
+            ("image.window", raw.window, MAX_WINDOW),
         ];
         for (key, value, most) in positive {
             match value {
@@ -161,10 +170,16 @@ impl ImageConfig {
         self.0.class_token
     }
 
-    /// The same without a class token.
-    pub(super) fn without_class_token(mut self) -> Self {
+    /// The same without a class token and without a window.
+    pub(super) fn without_attention(mut self) -> Self {
         self.0.class_token = false;
+        self.0.window = None;
         self
+    }
+
+    /// How far a patch reads, in patches; everywhere if `None`.
+    pub fn window(&self) -> Option<usize> {
+        self.0.window
     }
 
     /// The patches of one image, and the class token before them.

@@ -4,6 +4,8 @@ mod classifier;
 mod convolutional;
 mod patches;
 mod transformer;
+mod window;
 
 pub use classifier::ImageClassifier;
 pub(crate) use convolutional::cnn_config;
+pub use window::Window;

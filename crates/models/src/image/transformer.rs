@@ -10,23 +10,26 @@ use candle_nn::{Init, Module, VarBuilder};
 use encodings::Sizes;
 
 use super::patches::Patches;
+use super::window::{Window, Windowed};
 use crate::stack::stack_config;
 use crate::{ImageConfig, ModelConfig};
 
 /// A vision transformer without its head: patches as rows, positions, blocks; Dosovitskiy
 /// et al. 2020 <https://arxiv.org/abs/2010.11929>.
 ///
-/// With `patch = 1` every pixel attends to every other.
+/// With `patch = 1` every pixel attends to every other, or to those in its window.
 ///
 /// Parameters, under the prefix of the builder: `embed`, a linear map of patches; with a
 /// class token, `class_token.weight`, `[1, d_model]`; `position.*` if positions are
-/// learnt; `blocks.0`, `blocks.1`, …; `norm` in a pre-norm model.
+/// learnt; with a window, `window.bias`, `[n_heads, kinds of edge]`; `blocks.0`, `blocks.1`, …; `norm` in a pre-norm model.
 #[derive(Debug, Clone)]
 pub(super) struct Transformer {
     patches: Patches,
     embed: Linear,
     class_token: Option<Embedding>,
     position: Arc<dyn Position>,
+    /// The same as `position`, if there is a window.
+    window: Option<Arc<Windowed>>,
     dropout: Dropout,
     stack: Stack,
     seq_len: usize,
@@ -52,14 +55,27 @@ impl Transformer {
             }
             false => None,
         };
+        let position = config
+            .position()
+            .build_on_grid(&sizes, grid, vb.pp("position"))
+            .map_err(Error::wrap)?;
+        let window = match Window::of(image).map_err(Error::wrap)? {
+            Some(window) => {
+                let beside = position.clone();
+                let windowed = Windowed::new(window, n_heads, beside, vb.pp("window"))?;
+                Some(Arc::new(windowed))
+            }
+            None => None,
+        };
         Ok(Self {
             patches: Patches::new(image, image.patch(), vb.dtype(), vb.device())?,
             embed: Linear::new(d_in, d_model, bias, embed_init, vb.pp("embed"))?,
             class_token,
-            position: config
-                .position()
-                .build_on_grid(&sizes, grid, vb.pp("position"))
-                .map_err(Error::wrap)?,
+            position: match &window {
+                Some(windowed) => windowed.clone(),
+                None => position,
+            },
+            window,
             dropout: Dropout::new(config.dropout() as f32, &vb.pp("embed")),
             stack: Stack::new(&stack_config(config)?, vb)?,
             seq_len: grid.len(),
@@ -76,9 +92,12 @@ impl Transformer {
         mask: &Mask,
         pass: Pass,
     ) -> Result<(Tensor, Arc<[u32]>)> {
-        let mask = mask
-            .with_lens(repeat_n(self.seq_len, images.len()))
-            .map_err(Error::wrap)?;
+        let mask = match &self.window {
+            Some(windowed) => windowed.mask(images.len())?,
+            None => mask
+                .with_lens(repeat_n(self.seq_len, images.len()))
+                .map_err(Error::wrap)?,
+        };
         let context = Context {
             mask: &mask,
             position: &*self.position,

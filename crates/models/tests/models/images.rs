@@ -54,6 +54,15 @@ fn all() -> std::result::Result<Vec<ModelConfig>, Box<dyn std::error::Error>> {
             configs.push(table(keys, image)?);
         }
     }
+    for (keys, image) in [
+        ("", "window = 1"),
+        ("position = 'none'", "window = 1\nclass_token = true"),
+        ("position = 'rotary_2d'\nn_kv_heads = 2", "window = 1"),
+        ("position = 'rotary'\nqk_norm = true", "window = 2"),
+        ("position = 'learnt_2d'", "window = 1\nclass_token = true"),
+    ] {
+        configs.push(table(keys, image)?);
+    }
     for keys in ["", "n_layers = 1\nactivation = 'relu'\nbias = false"] {
         let keys = format!("backbone = 'cnn'\n{keys}");
         configs.push(table(&keys, "")?);
@@ -89,7 +98,7 @@ fn the_count_of_parameters_is_that_of_the_store() -> Outcome {
 
 #[test]
 fn the_names_are_the_documented_file_format() -> Outcome {
-    let config = table("position = 'learnt_2d'", "class_token = true")?;
+    let config = table("position = 'learnt_2d'", "class_token = true\nwindow = 7")?;
     let named = models::parameters(&config)?;
     for (name, shape) in [
         ("embed.weight", vec![16, 12]),
@@ -97,6 +106,7 @@ fn the_names_are_the_documented_file_format() -> Outcome {
         ("class_token.weight", vec![1, 16]),
         ("position.rows.weight", vec![3, 16]),
         ("position.columns.weight", vec![4, 16]),
+        ("window.bias", vec![4, 3 * 5 + 3]),
         ("head.weight", vec![CLASSES, 16]),
     ] {
         let found = named.iter().find(|parameter| parameter.name == name);
@@ -193,7 +203,7 @@ fn every_parameter_learns_and_its_gradient_is_right() -> Outcome {
         let learning: Vec<_> = learning.map(|(name, var)| (name.as_str(), var)).collect();
         reach(&loss()?, learning)?;
         let first = |(name, _): &&(String, candle_core::Var)| {
-            ["embed", "class_token", "position"]
+            ["embed", "class_token", "position", "window"]
                 .iter()
                 .any(|p| name.starts_with(p))
         };
@@ -219,6 +229,32 @@ fn images_of_a_batch_do_not_see_each_other() -> Outcome {
         let alone = [logits(&model, one(0)?)?, logits(&model, one(1)?)?];
         let packed = logits(&model, both.clone())?;
         assert_close(&packed, &Tensor::cat(&alone, 0)?, 1e-12)?;
+    }
+    Ok(())
+}
+
+/// A window as wide as the image, without a bias, is none; a smaller one is another model.
+#[test]
+fn a_window_over_the_whole_image_is_no_window() -> Outcome {
+    for (keys, image) in [
+        ("", ""),
+        ("position = 'rotary_2d'", "class_token = true"),
+        ("position = 'sinusoidal_2d'", "class_token = true"),
+    ] {
+        let (wide, plain) = shaken(&table(keys, image)?)?;
+        let want = logits(&plain, images()?)?;
+        for (window, same) in [(2, true), (100, true), (1, false)] {
+            let config = table(keys, &format!("{image}\nwindow = {window}"))?;
+            let (store, model) = shaken(&config)?;
+            for (name, var) in store.named_vars() {
+                match wide.get(&name) {
+                    Some(value) => var.set(&value)?,
+                    None => var.set(&var.zeros_like()?)?,
+                }
+            }
+            let moved = max_error(&logits(&model, images()?)?, &want)?;
+            assert_eq!(moved < 1e-12, same, "{keys} {image} {window}: {moved}");
+        }
     }
     Ok(())
 }
@@ -280,9 +316,22 @@ fn tables_that_fit_no_image_are_refused_with_key_and_value() {
             "image.mean has 1 numbers, but an image 3 channels",
         ),
         ("std = [1.0, 0.0, 1.0]", "image.std = 0"),
+        (
+            "window = 0",
+            "image.window = 0 is out of range; use 1 to 1024",
+        ),
     ] {
         let said = said("", image);
         assert!(said.contains(message), "{said}\n{message}");
+    }
+    for (keys, other) in [
+        ("mask = 'causal'", "mask = \"causal\""),
+        ("position = 'alibi'", "position = \"alibi\""),
+        ("backbone = 'cnn'", "backbone = \"cnn\""),
+    ] {
+        let said = said(keys, "window = 2");
+        let message = format!("image.window = 2 cannot go with {other}; remove one of them");
+        assert!(said.contains(&message), "{said}\n{message}");
     }
     let said = said("position = { rotary_2d = { theta = 0.0 } }", "");
     assert!(

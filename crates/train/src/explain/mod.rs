@@ -5,6 +5,7 @@ mod layers;
 mod numbers;
 
 use attn_core::{Mask, Pattern};
+use models::image::Window;
 use models::{MaskConfig, Modality, cost};
 
 use crate::config::{Optimizer, RunConfig};
@@ -12,6 +13,9 @@ use numbers::{bytes, flops, grouped};
 
 /// Lengths of the two sequences whose mask is drawn.
 const DRAWN: [u32; 2] = [16, 8];
+
+/// Patches that are drawn on each side of one.
+const SEEN: usize = 15;
 
 /// Describes `config`, whose model must be resolved, in at most 100 columns.
 ///
@@ -26,7 +30,10 @@ pub fn explain(config: &RunConfig) -> candle_core::Result<String> {
             layers::table(&config.model)?,
             step(config),
             memory(config),
-            mask(config),
+            match cost::window(&config.model) {
+                Some(window) => patches(window),
+                None => mask(config),
+            },
         ],
     };
     for section in sections {
@@ -58,8 +65,11 @@ fn step(config: &RunConfig) -> String {
         config.train.accumulate() as u64,
     );
     let n_tokens = accumulate * n_tokens(config);
-    let one = walled(model.mask().into(), &[seq_len as u32]);
-    let n_pairs = accumulate * batch_size * cost::n_pairs(&one);
+    let of_one = match cost::window(model) {
+        Some(window) => window.n_pairs(),
+        None => cost::n_pairs(&walled(model.mask().into(), &[seq_len as u32])),
+    };
+    let n_pairs = accumulate * batch_size * of_one;
 
     let products = cost::step_flops(model, n_tokens, 0);
     let attention = cost::step_flops(model, 0, n_pairs);
@@ -158,6 +168,39 @@ fn mask(config: &RunConfig) -> String {
     for row in mask.picture(usize::MAX).lines() {
         text.push_str("  ");
         text.push_str(row);
+        text.push('\n');
+    }
+    text
+}
+
+/// A drawing of what a patch in the middle of an image reads of it.
+fn patches(window: Window) -> String {
+    let grid = window.grid();
+    let first = usize::from(grid.class_token);
+    let row = |y: usize, x: usize| first + y * grid.width + x;
+    let [(rows, y), (columns, x)] = [grid.height, grid.width].map(|side| {
+        let middle = side / 2;
+        let ends = middle.saturating_sub(SEEN)..(middle + SEEN + 1).min(side);
+        (ends, middle)
+    });
+    let mut text = format!(
+        "who may read whom: of {} x {} patches, the one marked ▣ reads itself and those marked █\n",
+        grid.height, grid.width
+    );
+    if grid.class_token {
+        text.push_str("  the class token reads all, and all read it\n");
+    }
+    for v in rows {
+        text.push_str("  ");
+        text.extend(
+            columns
+                .clone()
+                .map(|u| match window.reads(row(y, x), row(v, u)) {
+                    _ if (v, u) == (y, x) => '▣',
+                    true => '█',
+                    false => '·',
+                }),
+        );
         text.push('\n');
     }
     text

@@ -78,3 +78,31 @@ fn the_arithmetic_is_that_of_the_formula() -> Result<(), Box<dyn Error>> {
     }
     Ok(())
 }
+
+#[test]
+fn a_window_of_patches_is_drawn_and_counted() -> Result<(), Box<dyn Error>> {
+    let text = TINY
+        .replace("path = \"embedded\"\nseq_len = 64", "path = \"generated\"")
+        .replace(
+            "\"text-lm\"\nvocab_size = 65\nmax_seq_len = 64",
+            "\"image-classifier\"\nn_classes = 10",
+        )
+        + "[model.image]\npatch = 2\nwindow = 1\nclass_token = true\nheight = 10\nwidth = 8\nchannels = 3\n";
+    let text = explained(&text)?;
+    // 13 pairs of rows times 10 of columns, and the class token with 20 patches and itself.
+    let pairs = 2 * 12 * (13 * 10 + 2 * 20 + 1);
+    for want in [
+        "128 wide · 4,104 pairs".to_owned(),
+        "of 5 x 4 patches".to_owned(),
+        "the class token reads all".to_owned(),
+        "  ····\n  ·███\n  ·█▣█\n  ·███\n  ····\n".to_owned(),
+    ] {
+        assert!(text.contains(&want), "{want} is not in {text}");
+    }
+    assert_eq!(pairs, 4104);
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 100),
+        "{text}"
+    );
+    Ok(())
+}
