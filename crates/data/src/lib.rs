@@ -27,6 +27,7 @@ mod contain;
 mod error;
 pub mod graph;
 pub mod image;
+mod lines;
 mod loader;
 pub mod npy;
 mod on_error;

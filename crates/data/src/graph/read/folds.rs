@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::lines::Lines;
 use super::numbered::parse;
 use crate::Result;
 use crate::graph::draft::At;
+use crate::lines::Lines;
 
 /// Numbers of graphs, from 0.
 pub(in crate::graph) struct Fold {

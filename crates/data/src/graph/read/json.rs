@@ -18,11 +18,11 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::lines::{Lines, MAX_LINE};
 use crate::graph::GraphDataConfig;
 use crate::graph::draft::{At, Draft, EdgePlace};
 use crate::graph::names::{Names, Row};
 use crate::graph::set::{Graph, Label, Part};
+use crate::lines::{Lines, MAX_LINE};
 use crate::{Error, Place, Result};
 
 /// Most nodes that a mere count may ask for.
@@ -39,7 +39,7 @@ pub(super) fn read_lines(
     while let Some(line) = lines.next_filled()? {
         let at = lines.place();
         let object = serde_json::from_str(&line).map_err(|error| Error::Json {
-            at: Place::column(path, lines.number(), error.column().max(1) as u64),
+            at: lines.column(error.column()),
             reason: crate::text::without_place(&error),
             remedy: "every line must be one graph such as {\"nodes\": [[0.5], [1]], \"edges\": [[0, 1]]}",
         });

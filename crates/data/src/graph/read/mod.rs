@@ -2,7 +2,6 @@
 
 mod folds;
 mod json;
-mod lines;
 mod numbered;
 mod sdf;
 mod tables;

@@ -12,12 +12,12 @@
 use std::path::Path;
 use std::str::FromStr;
 
-use super::lines::Lines;
 use crate::Result;
 use crate::graph::GraphDataConfig;
 use crate::graph::draft::{At, Draft, EdgePlace};
 use crate::graph::names::{Names, Row};
 use crate::graph::set::{Graph, Label};
+use crate::lines::Lines;
 
 pub(super) fn read(path: &Path, config: &GraphDataConfig, names: &mut Names) -> Result<Vec<Graph>> {
     let mut lines = Lines::open(path)?;

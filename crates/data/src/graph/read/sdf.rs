@@ -7,13 +7,13 @@
 
 use std::path::Path;
 
-use super::lines::Lines;
 use crate::Result;
 use crate::graph::GraphDataConfig;
 use crate::graph::draft::{At, Draft, EdgePlace};
 use crate::graph::names::{Names, Row};
 use crate::graph::set::{Graph, Label, Part};
 use crate::graph::structure::rings;
+use crate::lines::Lines;
 
 /// The line that ends a molecule.
 const END: &str = "$$$$";

@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::json::unknown_part;
-use super::lines::Lines;
 use super::numbered::parse;
 use crate::graph::GraphDataConfig;
 use crate::graph::draft::{At, Draft, EdgePlace};
 use crate::graph::names::{Names, Row};
 use crate::graph::set::{Graph, Part};
+use crate::lines::Lines;
 use crate::{Error, Place, Result};
 
 pub(super) fn read(path: &Path, config: &GraphDataConfig, names: &mut Names) -> Result<Graph> {

@@ -9,12 +9,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::lines::Lines;
 use super::tables::numbers;
 use crate::graph::GraphDataConfig;
 use crate::graph::draft::{At, Draft, EdgePlace};
 use crate::graph::names::{Names, Row};
 use crate::graph::set::{Graph, Label};
+use crate::lines::Lines;
 use crate::{Error, Place, Result};
 
 const EDGES: &str = "_A.txt";
