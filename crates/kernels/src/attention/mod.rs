@@ -19,6 +19,7 @@ mod call;
 mod dropout;
 mod forward;
 mod node;
+mod operands;
 mod pack;
 mod product;
 mod rotary;
@@ -36,7 +37,7 @@ use candle_core::{Result, Tensor};
 pub use bias::RelativeBias;
 pub(crate) use call::Heads;
 pub(crate) use forward::ln;
-pub(crate) use node::Operands;
+pub(crate) use operands::{OperandGrads, Operands};
 pub use rotary::Rotary;
 pub(crate) use rotary::{Direction, Turn};
 pub use weights::attention_weights;
@@ -104,7 +105,7 @@ impl Attention {
 /// Fails if shapes, types, spans, positions or tables disagree, if `n_kv_heads`
 /// does not divide `n_heads`, or if the dropout chance is outside `[0, 1)`.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, attention: &Attention) -> Result<Tensor> {
-    node::forward(&node::Operands::Separate { q, k, v }, attention)
+    node::forward(&Operands::Separate { q, k, v }, attention)
 }
 
 /// [`attention`] of queries, keys and values that lie side by side in one tensor;
@@ -120,5 +121,5 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, attention: &Attention) -> R
 ///
 /// Those of [`attention`].
 pub fn attention_packed(qkv: &Tensor, attention: &Attention) -> Result<Tensor> {
-    node::forward(&node::Operands::Packed { qkv }, attention)
+    node::forward(&Operands::Packed { qkv }, attention)
 }

@@ -7,74 +7,11 @@ use super::backward::{Gradients, Known, backward};
 use super::call::{Call, Heads};
 use super::dropout::Dropout;
 use super::forward::{Results, forward as run_forward};
+use super::operands::{OperandGrads, Operands};
 use crate::Real;
-use crate::storage::{buffer, same_dtype, tensor, values, with_real};
+use crate::storage::{buffer, same_dtype, values, with_real};
 use crate::tape::{Backward, Node, record};
-use crate::view::{Columns, Rows, SharedRows, Strided};
-
-/// The tensors that attention reads.
-pub(crate) enum Operands<'a> {
-    Separate {
-        q: &'a Tensor,
-        k: &'a Tensor,
-        v: &'a Tensor,
-    },
-    Packed {
-        qkv: &'a Tensor,
-    },
-}
-
-impl<'a> Operands<'a> {
-    pub(crate) fn tensors(&self) -> Vec<&'a Tensor> {
-        match *self {
-            Self::Separate { q, k, v } => vec![q, k, v],
-            Self::Packed { qkv } => vec![qkv],
-        }
-    }
-
-    /// Borrows the memory of all operands.
-    pub(crate) fn borrow<T: Real>(&self, heads: &Heads) -> Result<Borrowed<'a, T>> {
-        let (q_width, kv_width) = (heads.q_width(), heads.kv_width());
-        Ok(match *self {
-            Self::Separate { q, k, v } => Borrowed::Separate([
-                Strided::new(q, "q", heads.n_heads, q_width)?,
-                Strided::new(k, "k", heads.n_kv_heads, kv_width)?,
-                Strided::new(v, "v", heads.n_kv_heads, kv_width)?,
-            ]),
-            Self::Packed { qkv } => {
-                let all = heads.n_heads + 2 * heads.n_kv_heads;
-                Borrowed::Packed(Strided::new(qkv, "qkv", all, all * heads.head_dim)?)
-            }
-        })
-    }
-}
-
-/// The memory of the operands.
-pub(crate) enum Borrowed<'a, T> {
-    Separate([Strided<'a, T>; 3]),
-    Packed(Strided<'a, T>),
-}
-
-impl<T: Real> Borrowed<'_, T> {
-    /// Number of rows of `q`, `k` and `v`.
-    pub(crate) fn n(&self) -> [usize; 3] {
-        match self {
-            Self::Separate(all) => all.each_ref().map(Strided::n),
-            Self::Packed(qkv) => [qkv.n(); 3],
-        }
-    }
-
-    /// Rows of `q`, `k` and `v`.
-    pub(crate) fn rows(&self, heads: &Heads) -> [Rows<'_, T>; 3] {
-        match self {
-            Self::Separate(all) => all.each_ref().map(|x| x.rows(0)),
-            Self::Packed(qkv) => {
-                let (q, kv) = (heads.q_width(), heads.kv_width());
-                [qkv.rows(0), qkv.rows(q), qkv.rows(q + kv)]
-            }
-        }
-    }
-}
+use crate::view::{Rows, SharedRows};
 
 impl Attention {
     /// Checks that heads divide.
@@ -185,24 +122,9 @@ impl<T: Real> Node for AttentionNode<T> {
         let (y, dy) = (values::<T>(pass.output)?, values::<T>(pass.grad)?);
         self.attention.call::<T, _>(&operands, table, |call| {
             let heads = &call.heads;
-            let (q_width, kv_width) = (heads.q_width(), heads.kv_width());
-            let mut gradients: Vec<Vec<T>> = pass.args[..n_operands]
-                .iter()
-                .map(|arg| buffer(arg.elem_count()))
-                .collect();
-            let [q, k, v] = match gradients.as_mut_slice() {
-                [q, k, v] => {
-                    [(q, q_width), (k, kv_width), (v, kv_width)].map(|(all, width)| Columns {
-                        rows: SharedRows::new(all, width),
-                        first: 0,
-                    })
-                }
-                [qkv, ..] => {
-                    let rows = SharedRows::new(qkv, q_width + 2 * kv_width);
-                    [0, q_width, q_width + kv_width].map(|first| Columns { rows, first })
-                }
-                [] => bail!("attention was recorded without operands"),
-            };
+            let q_width = heads.q_width();
+            let mut gradients = OperandGrads::new(&pass.args[..n_operands]);
+            let [q, k, v] = gradients.columns(heads)?;
             let wanted = call.bias.as_ref().filter(|_| pass.wanted[n_operands]);
             let n_buckets = wanted.map_or(0, |table| table.n_buckets);
             let n_heads = heads.n_heads;
@@ -222,11 +144,7 @@ impl<T: Real> Node for AttentionNode<T> {
                     bias: wanted.map(|_| SharedRows::new(&mut tables, n_buckets)),
                 },
             );
-            let mut grads: Vec<Option<Tensor>> = gradients
-                .into_iter()
-                .enumerate()
-                .map(|(i, grad)| pass.wanted[i].then(|| tensor(grad, pass.args[i].shape().clone())))
-                .collect();
+            let mut grads = gradients.into_tensors(pass);
             if has_table {
                 grads.push(pass.deliver(n_operands, |into: &mut [T], accumulate| {
                     if !accumulate {

@@ -6,7 +6,7 @@ use candle_core::{Result, Tensor, bail};
 
 use super::Attention;
 use super::call::{Block, Call};
-use super::node::Operands;
+use super::operands::Operands;
 use super::window::{STRIP, TILE};
 use crate::Real;
 use crate::storage::{same_dtype, tensor, with_real};

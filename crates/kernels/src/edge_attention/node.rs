@@ -12,10 +12,10 @@ use super::pairs::stride;
 use super::score::DotProduct;
 use super::turn::{turn_back, turned};
 use crate::Real;
-use crate::attention::{Heads, Operands, Turn};
+use crate::attention::{Heads, OperandGrads, Operands, Turn};
 use crate::storage::{buffer, same_dtype, tensor, values, with_real};
 use crate::tape::{Backward, Node, record};
-use crate::view::{Columns, Rows, SharedRows, Strided};
+use crate::view::{Rows, SharedRows, Strided};
 
 /// What may be added to the operands.
 #[derive(Clone, Copy, Default)]
@@ -193,23 +193,8 @@ impl<T: Real> Node for EdgeAttentionNode<T> {
             .check::<T, _>(&operands, extras, |Checked { call, turns }| {
                 let heads = &call.heads;
                 let (q_width, kv_width) = (heads.q_width(), heads.kv_width());
-                let mut gradients: Vec<Vec<T>> = pass.args[..n_operands]
-                    .iter()
-                    .map(|arg| buffer(arg.elem_count()))
-                    .collect();
-                let [q, k, v] = match gradients.as_mut_slice() {
-                    [q, k, v] => {
-                        [(q, q_width), (k, kv_width), (v, kv_width)].map(|(all, width)| Columns {
-                            rows: SharedRows::new(all, width),
-                            first: 0,
-                        })
-                    }
-                    [qkv, ..] => {
-                        let rows = SharedRows::new(qkv, q_width + 2 * kv_width);
-                        [0, q_width, q_width + kv_width].map(|first| Columns { rows, first })
-                    }
-                    [] => bail!("edge-attention was recorded without operands"),
-                };
+                let mut gradients = OperandGrads::new(&pass.args[..n_operands]);
+                let [q, k, v] = gradients.columns(heads)?;
                 let wants_features = has_features && pass.wanted[features_at];
                 let n_features = if wants_features {
                     call.edges.n_edges()
@@ -238,13 +223,7 @@ impl<T: Real> Node for EdgeAttentionNode<T> {
                     turn_back(q, edges.incoming().pieces, q_width, d, by_query);
                     turn_back(k, edges.outgoing().pieces, kv_width, d, by_key);
                 }
-                let mut grads: Vec<Option<Tensor>> = gradients
-                    .into_iter()
-                    .enumerate()
-                    .map(|(i, grad)| {
-                        pass.wanted[i].then(|| tensor(grad, pass.args[i].shape().clone()))
-                    })
-                    .collect();
+                let mut grads = gradients.into_tensors(pass);
                 if has_table {
                     grads.push(pass.deliver(n_operands, |into: &mut [T], accumulate| {
                         add_up(&sums, heads.n_heads, into, accumulate);
