@@ -4,7 +4,7 @@ use data::Open;
 use data::image::ImageData;
 use serde_json::{Value, json};
 
-use crate::images::{config, idx, png};
+use crate::images::{config, idx, npy, npz, png};
 use crate::{Folder, TestResult};
 
 /// What opening `path` says, after checking that it is one line with a remedy.
@@ -82,6 +82,65 @@ fn idx_files_that_lie() -> TestResult {
     }
     let path = folder.write("pictures.idx", idx(&[2, 3, 3], &[7; 18]))?;
     assert!(said(&path, json!({}))?.contains("name the file of labels: `labels`"));
+    Ok(())
+}
+
+#[test]
+fn archives_that_lie() -> TestResult {
+    let folder = Folder::new()?;
+    let images = |shape: &str, n: usize| npy("|u1", shape, &vec![7; n]);
+    let labels = npy("|u1", "(2,)", &[0, 1]);
+    let fraction = npy("<f4", "(2, 1, 1)", &[0, 0, 0, 0, 0, 0, 192, 63]);
+    let nan = npy("<f4", "(2, 1, 1)", &[0, 0, 192, 127, 0, 0, 0, 0]);
+    let fractions = npy("<f4", "(2,)", &[0; 8]);
+    for (images, labels, message) in [
+        (
+            images("(2, 3)", 6),
+            &labels,
+            "a.npz: array `images` has the shape [2, 3], but images have 3 sizes, or 4; name",
+        ),
+        (
+            images("(2, 0, 3)", 0),
+            &labels,
+            "array `images` has the shape [2, 0, 3], but a side has 1 to 16384 pixels",
+        ),
+        (
+            images("(2, 1, 1, 2)", 4),
+            &labels,
+            "array `images` has the shape [2, 1, 1, 2], but a side has 1 to 16384 pixels, a \
+             pixel 1 or 3",
+        ),
+        (
+            images("(3, 1, 1)", 3),
+            &labels,
+            "array `labels` has the shape [2], but 3 images need as many integers",
+        ),
+        (
+            images("(2, 1, 1)", 2),
+            &fractions,
+            "array `labels` has the shape [2], but 2 images need as many integers",
+        ),
+        (
+            fraction,
+            &labels,
+            "a.npz[1]: a pixel of 1.5, not from 0 to max_value = 1; set `max_value`",
+        ),
+        (nan, &labels, "a.npz[0]: a pixel of NaN"),
+        (
+            npy("|u1", "(2, 3, 3)", &[7; 17]),
+            &labels,
+            "a.npz/images: the header promises 18 bytes of numbers, but there are 17",
+        ),
+    ] {
+        let arrays = npz(&[("images", &images), ("labels", labels)])?;
+        let said = said(&folder.write("a.npz", arrays)?, json!({}))?;
+        assert!(said.contains(message), "{said}\n{message}");
+    }
+    let no_labels = npz(&[("images", &images("(2, 1, 1)", 2))])?;
+    let path = folder.write("b.npz", no_labels)?;
+    assert!(said(&path, json!({}))?.contains("no column `labels`"));
+    let path = folder.write("c.npz", "no archive")?;
+    assert!(said(&path, json!({}))?.contains("c.npz"));
     Ok(())
 }
 

@@ -29,6 +29,27 @@ pub(crate) fn idx(sizes: &[u32], values: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// A `.npy` file, as `numpy.save` writes it, of numbers of this type in row-major order.
+pub(crate) fn npy(descr: &str, shape: &str, bytes: &[u8]) -> Vec<u8> {
+    let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+    let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    file.extend((text.len() as u16).to_le_bytes());
+    file.extend(text.as_bytes());
+    file.extend(bytes);
+    file
+}
+
+/// An `.npz` archive of arrays by name.
+pub(crate) fn npz(arrays: &[(&str, &[u8])]) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, npy) in arrays {
+        let options = zip::write::SimpleFileOptions::default();
+        archive.start_file(format!("{name}.npy"), options)?;
+        std::io::Write::write_all(&mut archive, npy)?;
+    }
+    Ok(archive.finish()?.into_inner())
+}
+
 pub(crate) fn gzipped(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), Default::default());
     std::io::Write::write_all(&mut packed, bytes)?;
@@ -122,6 +143,16 @@ fn every_format_gives_the_same_images() -> TestResult {
             folder.write("packed-images-idx3.gz", gzipped(&images)?)?,
             json!({}),
         ),
+        (
+            folder.write(
+                "arrays.npz",
+                npz(&[
+                    ("images", &npy("|u1", "(4, 2, 3)", &PIXELS.concat())),
+                    ("labels", &npy("|u1", "(4,)", &[3, 3, 10, 10])),
+                ])?,
+            )?,
+            json!({}),
+        ),
     ];
     for (path, mut table) in cases {
         table["path"] = path.to_string_lossy().into();
@@ -144,6 +175,121 @@ fn every_format_gives_the_same_images() -> TestResult {
         };
         assert_eq!(data.shape(), shape, "{name}");
     }
+    Ok(())
+}
+
+/// Bytes as they are, other numbers by their brightest value; with channels or without;
+/// arrays by the names that the table gives them.
+#[test]
+fn arrays_of_every_type_become_bytes() -> TestResult {
+    let folder = Folder::new()?;
+    let shorts: Vec<u8> = [0i16, 100, 200, 50]
+        .iter()
+        .flat_map(|x| x.to_le_bytes())
+        .collect();
+    let fractions: Vec<u8> = [0.0f32, 0.5, 1.0, 0.25]
+        .iter()
+        .flat_map(|x| x.to_le_bytes())
+        .collect();
+    let labels: Vec<u8> = [-1i64, 7].iter().flat_map(|x| x.to_le_bytes()).collect();
+    let colours: Vec<u8> = (1..=12).collect();
+    for (images, table, channels, want) in [
+        (
+            npy("|u1", "(2, 1, 2)", &[0, 16, 255, 9]),
+            json!({}),
+            1,
+            vec![0, 16, 255, 9],
+        ),
+        (
+            npy("|u1", "(2, 1, 2)", &[0, 16, 8, 4]),
+            json!({"max_value": 16.0}),
+            1,
+            vec![0, 255, 128, 64],
+        ),
+        (
+            npy("<i2", "(2, 1, 2)", &shorts),
+            json!({}),
+            1,
+            vec![0, 100, 200, 50],
+        ),
+        (
+            npy("<i2", "(2, 1, 2, 1)", &shorts),
+            json!({"max_value": 200.0}),
+            1,
+            vec![0, 128, 255, 64],
+        ),
+        (
+            npy("<f4", "(2, 1, 2)", &fractions),
+            json!({}),
+            1,
+            vec![0, 128, 255, 64],
+        ),
+        (
+            npy("<f4", "(2, 1, 2)", &fractions),
+            json!({"max_value": 2.0}),
+            1,
+            vec![0, 64, 128, 32],
+        ),
+        (
+            npy("|u1", "(2, 1, 2, 3)", &colours),
+            json!({}),
+            3,
+            colours.clone(),
+        ),
+    ] {
+        let arrays = npz(&[("x", &images), ("y", &npy("<i8", "(2,)", &labels))])?;
+        let mut table = table;
+        table["path"] = folder.write("a.npz", arrays)?.to_string_lossy().into();
+        table["image_column"] = "x".into();
+        table["label_column"] = "y".into();
+        table["val_fraction"] = 0.into();
+        let data = open(table.clone())?;
+        let shape = ImageShape {
+            height: 1,
+            width: 2,
+            channels,
+        };
+        assert_eq!(
+            (data.shape(), data.labels()),
+            (shape, &["-1".to_owned(), "7".to_owned()][..])
+        );
+        assert_eq!(whole(&*data.train())?, (want, vec![0, 1]), "{table}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_first_picture_decides_the_colours_of_all() -> TestResult {
+    let folder = Folder::new()?;
+    folder.write("tree/a/0.png", png(&[10, 20], 2, 1))?;
+    folder.write("tree/b/1.png", png(&[255, 0, 0, 9, 9, 9], 2, 1))?;
+    let table = json!({"path": folder.path("tree"), "val_fraction": 0.0});
+    let data = open(table.clone())?;
+    // Red is as bright as 76, by its luma.
+    assert_eq!(whole(&*data.train())?, (vec![10, 20, 76, 9], vec![0, 1]));
+    let mut in_colour = table;
+    in_colour["channels"] = "rgb".into();
+    let (bytes, _) = whole(&*open(in_colour)?.train())?;
+    assert_eq!(bytes, [10, 10, 10, 20, 20, 20, 255, 0, 0, 9, 9, 9]);
+    Ok(())
+}
+
+#[test]
+fn one_picture_is_brought_to_the_shape_of_a_model() -> TestResult {
+    let folder = Folder::new()?;
+    let path = folder.write("a.png", png(&[0, 51, 102, 255], 2, 2))?;
+    let shape = |height, channels| ImageShape {
+        height,
+        width: 2,
+        channels,
+    };
+    let grey = data::image::read(&path, shape(2, 1))?;
+    assert_eq!(grey.pixels()[..], [0.0, 0.2, 0.4, 1.0]);
+    let flat = data::image::read(&path, shape(1, 3))?;
+    // Means of two rows, which are bytes.
+    assert_eq!(flat.pixels()[..], [0.2, 0.2, 0.2, 0.6, 0.6, 0.6]);
+    let said = data::image::read(&path, shape(2, 2)).expect_err("two channels");
+    assert!(said.to_string().contains("use a model of 1 or 3"), "{said}");
     Ok(())
 }
 
@@ -210,7 +356,7 @@ fn batches_are_functions_of_their_position_whoever_makes_them() -> TestResult {
     table["channels"] = "rgb".into();
     table["resize"] = json!([5, 4]);
     table["augment"] = json!({
-        "flip": true, "crop": 2, "brightness": 0.5, "contrast": 0.5, "erase": 0.5,
+        "flip": true, "crop": 2, "rotate": 10.0, "translate": 0.1, "brightness": 0.5, "contrast": 0.5, "erase": 0.5,
         "mixup": 0.4, "cutmix": 1.0,
     });
     let data = open(table)?;

@@ -14,9 +14,9 @@ const MAX_WINDOW: usize = 1 << 10;
 
 /// What a model of images reads, and how it is cut into rows.
 ///
-/// Valid by construction: a patch has 1 to 1,024 pixels a side, a window reaches 1 to 1,024
-/// patches far, a patch divides the image as soon as its sizes are known; deviations are positive; there is a mean and a deviation
-/// for each channel or none.
+/// Valid by construction: a patch has 1 to 1,024 pixels a side, and divides the image as
+/// soon as its sizes are known; a window reaches 1 to 1,024 patches; deviations are
+/// positive; there is a mean and a deviation for each channel or none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "RawImage", into = "RawImage")]
 #[schemars(with = "RawImage")]
