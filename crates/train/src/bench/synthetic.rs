@@ -1,7 +1,7 @@
 //! Made-up data of the sizes that a configuration names.
 
 use attn_core::input::{Images, Rows};
-use data::{Batch, Input, Open, Sample};
+use data::{Batch, Input, Open, Sample, Targets};
 use kernels::rng::{Domain, Key};
 use models::{DataSizes, Kind, Modality, ModelConfig};
 
@@ -12,12 +12,23 @@ use crate::metrics::Split;
 
 /// Features of a frame and pixels of a side, where `[model]` does not fix them.
 const N_FEATURES: usize = 80;
+/// Positions of a recogniser of speech for each symbol that it should spell: with fewer than
+/// two, symbols that repeat would have no place.
+const POSITIONS_A_SYMBOL: usize = 4;
 
 /// The sizes of made-up data: the window that `[data]` names, and those classes, tokens
-/// and features that `[model]` does not fix.
-pub fn sizes(config: &RunConfig) -> DataSizes {
+/// and features that `[model]` does not fix. Graphs are not made up here but by `[data]`,
+/// which knows their sizes.
+///
+/// # Errors
+///
+/// Graphs that cannot be read.
+pub fn sizes(config: &RunConfig) -> Result<DataSizes> {
     let model = &config.model;
-    DataSizes {
+    if model.kind().modality() == Modality::Graph {
+        return Ok(open(config)?.sizes(&config.data));
+    }
+    Ok(DataSizes {
         seq_len: config.data.seq_len(),
         vocab_size: model.vocab_size().is_err().then_some(256),
         n_classes: model.n_classes().is_err().then_some(2),
@@ -27,7 +38,15 @@ pub fn sizes(config: &RunConfig) -> DataSizes {
                 .is_some_and(|speech| speech.n_features().is_err())
         }),
         ..DataSizes::default()
-    }
+    })
+}
+
+fn open(config: &RunConfig) -> Result<Dataset> {
+    let open = Open {
+        seed: config.run.seed(),
+        ..Open::default()
+    };
+    Dataset::open(config.model.kind(), &config.data, &open)
 }
 
 /// A batch of numbers drawn uniformly.
@@ -70,11 +89,7 @@ pub(super) fn batch(config: &RunConfig, index: u32) -> Result<Batch> {
 
 /// The first graphs of `[data]`, which may be a recipe such as `generated:random`.
 fn graphs(config: &RunConfig) -> Result<Batch> {
-    let open = Open {
-        seed: config.run.seed(),
-        ..Open::default()
-    };
-    let train = Dataset::open(config.model.kind(), &config.data, &open)?.split(Split::Train)?;
+    let train = open(config)?.split(Split::Train)?;
     let train = train.ok_or_else(|| Error::Data("there is nothing to train on".into()))?;
     let n = (config.train.batch_size() as u64).min(train.len());
     let samples: Vec<Sample> = (0..n).map(|index| Sample { epoch: 0, index }).collect();
@@ -89,23 +104,33 @@ fn rows_a_sample(config: &RunConfig) -> Result<usize> {
     }
 }
 
-/// One target a row or a sample, as the kind needs it.
+/// One target a row or a sample, or a sequence a sample, as the kind needs it.
 fn targets(
     model: &ModelConfig,
     draws: &mut Draws,
     samples: usize,
     length: usize,
-) -> Result<Vec<u32>> {
+) -> Result<Targets> {
     let n_classes = || Ok::<_, Error>(model.n_classes().map_err(unresolved)?.unwrap_or(2));
     match model.kind() {
         Kind::TextLm => {
             let vocab_size = model.vocab_size().map_err(unresolved)?;
-            Ok(draws.below(samples * length, vocab_size))
+            Ok(draws.below(samples * length, vocab_size).into())
         }
         Kind::TextClassifier | Kind::SpeechClassifier | Kind::ImageClassifier => {
-            Ok(draws.below(samples, n_classes()?))
+            Ok(draws.below(samples, n_classes()?).into())
         }
-        Kind::SpeechFrames => Ok(draws.below(samples * length, n_classes()?)),
+        Kind::SpeechFrames => Ok(draws.below(samples * length, n_classes()?).into()),
+        Kind::SpeechCtc => {
+            let speech = model.speech().copied().unwrap_or_default();
+            let n_symbols = (speech.n_positions(length) / POSITIONS_A_SYMBOL).max(1);
+            let labels = draws.below(samples * n_symbols, n_classes()?);
+            let ends = (1..=samples).map(|i| (i * n_symbols) as u32);
+            Ok(Targets::Sequences {
+                labels: labels.into(),
+                ends: ends.collect(),
+            })
+        }
         kind => Err(Error::Usage(format!(
             "{kind}: targets cannot be made up yet"
         ))),

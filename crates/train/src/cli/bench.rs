@@ -32,7 +32,7 @@ pub(super) fn run(args: BenchArgs) -> Result<()> {
     let document = Document::read(&args.config, &args.overrides)?;
     let config = RunConfig::of(&document)?;
     let config = config
-        .resolve(synthetic_sizes(&config))
+        .resolve(synthetic_sizes(&config)?)
         .map_err(|error| document.reject("model", &error.to_string()))?;
     let device = device::open(&config.run, &document)?;
     let pool = device::pool(config.run.threads())?;

@@ -140,3 +140,18 @@ fn files_that_ask_about_no_links_are_refused_with_what_to_write() -> TestResult 
     }
     Ok(())
 }
+
+#[test]
+fn links_are_timed_on_graphs_that_are_made_up() -> TestResult {
+    let folder = folder()?;
+    let path = folder.path();
+    let made = "path = 'generated:random'\ngenerate = { train = 2, nodes = 30, edges = 100 }\nval_fraction = 0.1";
+    let config = CONFIG.replace("path = 'ring.jsonl'", made);
+    fs::write(path.join("c.toml"), config)?;
+    let (code, out, errors) = train(path, &["bench", "c.toml", "--steps", "2"])?;
+    assert_eq!((code, errors.as_str()), (0, ""));
+    let measured: Value = serde_json::from_str(&out)?;
+    let loss = measured["first_loss"].as_f64().ok_or("no loss")?;
+    assert!(loss > 0.0 && loss.is_finite(), "{measured}");
+    Ok(())
+}
