@@ -224,6 +224,26 @@ pub enum Error {
         columns: Vec<String>,
     },
 
+    /// Means of features that belong to other features.
+    #[error(
+        "means of {found} features, but frames have {width}; take the model from its run again"
+    )]
+    Statistics {
+        /// Features of the means.
+        found: usize,
+        /// Features of a frame.
+        width: usize,
+    },
+
+    /// Frames that are read as they are, but were to be normalised.
+    #[error(
+        "{at}: features.normalize = \"training\" is for sound, not for arrays; normalise them before, and remove it"
+    )]
+    Normalized {
+        /// The data.
+        at: Place,
+    },
+
     /// A line or a file that is not the JSON object that is needed.
     #[error("{at}: not a JSON object: {reason}; {remedy}")]
     Json {

@@ -1,5 +1,6 @@
 //! What opening data of any kind has in common.
 
+use crate::audio::Statistics;
 use crate::graph::Schema;
 use crate::text::Tokenizer;
 
@@ -16,4 +17,6 @@ pub struct Open<'a> {
     pub labels: Option<Vec<String>>,
     /// What the values of graphs mean to a model that was trained before.
     pub graphs: Option<Schema>,
+    /// By what a model that was trained before normalises features of sound.
+    pub features: Option<Statistics>,
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use attn_core::input::Rows;
-use data::audio::{Asked, AudioData, ClipReader};
+use data::audio::{Asked, AudioData, ClipReader, Statistics};
 use data::graph::{GraphData, GraphTask, Schema};
 use data::image::ImageData;
 use data::text::{ClassData, LanguageData, Tokenizer};
@@ -120,6 +120,14 @@ impl Dataset {
         }
     }
 
+    /// By what features of sound are normalised, where the training part decides it.
+    pub fn features(&self) -> Option<&Statistics> {
+        match self {
+            Self::Sound(data) => data.statistics(),
+            _ => None,
+        }
+    }
+
     /// Hash of what is trained and validated on.
     pub fn fingerprint(&self) -> blake3::Hash {
         match self {
@@ -230,7 +238,10 @@ pub fn batch_of_file(description: &Description, path: &Path) -> Result<Batch> {
         DataTable::Audio(table) => {
             let model = &description.config.model;
             let kind = model.kind();
-            let reader = ClipReader::new(table, asked(kind) != Asked::Text);
+            let mut reader = ClipReader::new(table, asked(kind) != Asked::Text);
+            if let Some(statistics) = &description.features {
+                reader = reader.with_statistics(Arc::new(statistics.clone()))?;
+            }
             let (frames, width) = reader.frames(path)?;
             let rows = Rows::new(frames, width)?;
             let ends = [rows.n_rows()];

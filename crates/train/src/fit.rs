@@ -17,7 +17,7 @@ use crate::evaluate::evaluate;
 use crate::metrics::{MetricsFile, Record, Split};
 use crate::model_folder::{self, Description};
 use crate::progress::Progress;
-use crate::run_dir::{RunDir, config_identity};
+use crate::run_dir::{self, RunDir, config_identity};
 use crate::signals::Signals;
 use crate::trainer::{Trainer, Update};
 use crate::{device, embedded};
@@ -80,6 +80,10 @@ impl Run {
         let open = Open {
             seed: config.run.seed(),
             embedded: Some(embedded::TEXT),
+            features: match options.resume {
+                true => run_dir::features(&options.out)?,
+                false => None,
+            },
             ..Open::default()
         };
         let dataset = Dataset::open(config.model.kind(), &config.data, &open)?;
@@ -118,6 +122,9 @@ impl Run {
             true => RunDir::resume(&options.out, &text)?,
             false => RunDir::create(&options.out, &text)?,
         };
+        if let Some(statistics) = dataset.features() {
+            dir.write_features(statistics)?;
+        }
         let identity = Identity {
             config: config_identity(&text).map_err(Error::Data)?,
             data: dataset.fingerprint(),
@@ -363,6 +370,7 @@ impl Run {
             tokenizer: self.dataset.tokenizer().cloned(),
             labels: self.dataset.labels().unwrap_or_default().to_vec(),
             graphs: self.dataset.graphs().cloned(),
+            features: self.dataset.features().cloned(),
             results,
         }
     }

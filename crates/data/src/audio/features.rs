@@ -6,6 +6,7 @@
 
 mod config;
 mod deltas;
+mod statistics;
 
 use std::f64::consts::{PI, TAU};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use realfft::{RealFftPlanner, RealToComplex};
 
 pub use self::config::{FeatureConfig, FeatureKind, Normalize, Scale};
 use self::deltas::deltas;
+pub use self::statistics::Statistics;
 use super::mel::Filters;
 
 /// The least power that a logarithm is taken of.
@@ -31,6 +33,7 @@ pub struct Extractor {
     filters: Filters,
     /// `[n_mfcc, n_mels]`, for cepstra
     cosines: Vec<Vec<f64>>,
+    statistics: Option<Arc<Statistics>>,
 }
 
 impl Extractor {
@@ -76,7 +79,18 @@ impl Extractor {
             hop,
             filters,
             cosines,
+            statistics: None,
         })
+    }
+
+    /// The same, with frames that `statistics`, of as many features, normalise.
+    #[must_use]
+    pub fn with_statistics(self, statistics: Arc<Statistics>) -> Self {
+        debug_assert_eq!(statistics.width(), self.width());
+        Self {
+            statistics: Some(statistics),
+            ..self
+        }
     }
 
     /// Numbers in a frame.
@@ -113,6 +127,9 @@ impl Extractor {
         };
         let mut frames = deltas(base, self.config.deltas());
         normalize(&mut frames, self.config.normalize());
+        if let Some(statistics) = &self.statistics {
+            statistics.apply(&mut frames);
+        }
         frames.concat().into_iter().map(|x| x as f32).collect()
     }
 
@@ -197,7 +214,7 @@ fn cosines(n_mfcc: usize, n_mels: usize) -> Vec<Vec<f64>> {
 /// Shifts every column to mean 0 and, if asked, scales it to variance 1.
 fn normalize(frames: &mut [Vec<f64>], normalize: Normalize) {
     let (n, width) = (frames.len() as f64, frames.first().map_or(0, Vec::len));
-    if normalize == Normalize::None {
+    if matches!(normalize, Normalize::None | Normalize::Training) {
         return;
     }
     for column in 0..width {
@@ -206,7 +223,7 @@ fn normalize(frames: &mut [Vec<f64>], normalize: Normalize) {
         let spread = match normalize {
             // A constant column, as of silence, stays 0.
             Normalize::Clip => (squares.sum::<f64>() / n).sqrt() + 1e-5,
-            Normalize::Mean | Normalize::None => 1.0,
+            _ => 1.0,
         };
         for frame in frames.iter_mut() {
             frame[column] = (frame[column] - mean) / spread;

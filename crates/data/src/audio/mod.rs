@@ -27,7 +27,7 @@ mod targets;
 pub use augment::{AugmentConfig, Draws};
 pub use config::{AudioDataConfig, GeneratedConfig, HoldOut};
 pub use decode::{Sound, decode};
-pub use features::{Extractor, FeatureConfig, FeatureKind, Normalize, Scale};
+pub use features::{Extractor, FeatureConfig, FeatureKind, Normalize, Scale, Statistics};
 pub use join::JoinConfig;
 pub use mel::MelScale;
 pub use open::AudioData;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::clips::{self, Clip};
+use super::features::{Normalize, Statistics};
 use super::read::{ClipReader, Content};
 use super::samples::ClipSamples;
 use super::source::{self, Entry, Part};
@@ -24,6 +25,8 @@ pub struct AudioData {
     seed: u64,
     alphabet: Vec<String>,
     reader: ClipReader,
+    /// By what features are normalised, where the training part decides it.
+    statistics: Option<Arc<Statistics>>,
     fingerprint: blake3::Hash,
     train: Arc<ClipSamples>,
     val: Option<Arc<ClipSamples>>,
@@ -47,7 +50,7 @@ impl AudioData {
     /// If they cannot be found, read or told apart; see [`decode`](super::decode()). A clip
     /// that cannot be read may be left out, where the configuration says so.
     pub fn open(config: &AudioDataConfig, asked: Asked, open: &Open<'_>) -> Result<Self> {
-        let reader = ClipReader::new(config, asked == Asked::Class);
+        let mut reader = ClipReader::new(config, asked == Asked::Class);
         let at = Place::file(config.path());
         let given = open.labels.clone();
         let (alphabet, train, val, test_entries) = match config.generated() {
@@ -104,6 +107,16 @@ impl AudioData {
         {
             return Err(Error::Joined);
         }
+        let mut statistics = None;
+        if config.features().normalize() == Normalize::Training {
+            let known = match &open.features {
+                Some(known) => known.clone(),
+                None => of_training(&train, &reader, &at)?,
+            };
+            let known = Arc::new(known);
+            reader = reader.with_statistics(Arc::clone(&known))?;
+            statistics = Some(known);
+        }
         let fingerprint = fingerprint(&[&train, &val], &alphabet);
         let data = Self {
             config: config.clone(),
@@ -114,6 +127,7 @@ impl AudioData {
             val: (!val.is_empty())
                 .then(|| Arc::new(samples(config, asked, open.seed, &reader, val, false))),
             reader,
+            statistics,
             fingerprint,
             test_entries,
             test: OnceLock::new(),
@@ -133,6 +147,11 @@ impl AudioData {
             Asked::Text => self.alphabet.iter().position(|symbol| symbol == " "),
             Asked::Class | Asked::Frames => None,
         }
+    }
+
+    /// By what features are normalised, where the training part decides it.
+    pub fn statistics(&self) -> Option<&Statistics> {
+        self.statistics.as_deref()
     }
 
     /// Numbers in a frame.
@@ -275,6 +294,20 @@ fn held_out(
         }
     }
     Ok((train, val))
+}
+
+/// The statistics of the training clips.
+fn of_training(train: &[Clip], reader: &ClipReader, at: &Place) -> Result<Statistics> {
+    let extractor = reader.extractor();
+    let is_array = |clip: &Clip| matches!(clip.content, Content::Frames(_));
+    if train.iter().any(is_array) {
+        return Err(Error::Normalized { at: at.clone() });
+    }
+    let frames = |i: usize| match &train[i].content {
+        Content::Samples(samples) => extractor.extract(samples),
+        Content::Frames(frames) => frames.clone(),
+    };
+    Ok(Statistics::of(train.len(), extractor.width(), frames))
 }
 
 fn fingerprint(parts: &[&Vec<Clip>], alphabet: &[String]) -> blake3::Hash {

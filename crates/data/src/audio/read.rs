@@ -1,10 +1,11 @@
 //! One file to the samples or frames of its clips.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::AudioDataConfig;
 use super::decode::decode;
-use super::features::Extractor;
+use super::features::{Extractor, Statistics};
 use super::resample::resample;
 use super::source::Entry;
 use crate::npy::{Array, Npz};
@@ -37,6 +38,22 @@ impl ClipReader {
             rate: config.sample_rate(),
             max_samples: config.max_samples(),
             cut,
+        }
+    }
+
+    /// The same, with frames that are normalised by `statistics` of the training part.
+    ///
+    /// # Errors
+    ///
+    /// If they are of another number of features.
+    pub fn with_statistics(self, statistics: Arc<Statistics>) -> Result<Self> {
+        let (found, width) = (statistics.width(), self.extractor.width());
+        match found == width {
+            true => Ok(Self {
+                extractor: self.extractor.with_statistics(statistics),
+                ..self
+            }),
+            false => Err(Error::Statistics { found, width }),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use attn_core::Pattern;
 use data::audio::{Asked, AudioData, AudioDataConfig};
-use data::{Batch, BatchLimit, IGNORED, Input, Loader, Open, Targets, pass};
+use data::{Batch, BatchLimit, IGNORED, Input, Loader, Open, Samples, Targets, pass};
 use serde_json::{Value, json};
 
 use crate::hostile_audio::{tone, wav};
@@ -147,6 +147,12 @@ fn arrays_of_frames_are_read_as_they_are() -> TestResult {
     let joined = json!({"join": {"clips": [1, 2], "strings": 3}});
     let error = open(&folder, Asked::Class, joined).unwrap_err().to_string();
     assert!(error.contains("data.join needs sound"), "{error}");
+    let training = json!({"features": {"normalize": "training"}, "val_fraction": 0.0});
+    let error = open(&folder, Asked::Class, training).unwrap_err();
+    assert!(
+        error.to_string().contains("is for sound, not for arrays"),
+        "{error}"
+    );
     Ok(())
 }
 
@@ -183,6 +189,76 @@ fn training_hears_something_else_in_every_epoch_and_the_same_again() -> TestResu
     let val = data.val().ok_or("no val")?;
     let hear = |epoch| val.pack(&[data::Sample { epoch, index: 0 }], &Pattern::Full);
     assert_eq!(hear(0)?.input, hear(1)?.input);
+    Ok(())
+}
+
+#[test]
+fn the_training_part_gets_mean_0_and_deviation_1_and_others_the_same_numbers() -> TestResult {
+    let folder = set(30)?;
+    let table = |kind: &str| {
+        json!({
+            "val_fraction": 0.25, "features": {"normalize": kind, "n_mels": 12},
+            "augment": {"gain_db": 6.0},
+        })
+    };
+    let raw = open(&folder, Asked::Class, table("none"))?;
+    let data = open(&folder, Asked::Class, table("training"))?;
+    assert!(raw.statistics().is_none());
+    let statistics = data.statistics().ok_or("no statistics")?.clone();
+    let batch = |part: &dyn Samples| -> Result<(Vec<f64>, usize), Box<dyn std::error::Error>> {
+        let batch = pass(part, &Pattern::Full, 1000)
+            .next()
+            .ok_or("no batch")??;
+        let (values, width) = frames(&batch);
+        Ok((values.iter().map(|&x| f64::from(x)).collect(), width))
+    };
+    // Without augmentation the training part is what the statistics are of.
+    let mut plain = table("training");
+    plain["augment"] = json!({});
+    let plain = open(&folder, Asked::Class, plain)?;
+    assert_eq!(plain.statistics(), Some(&statistics));
+    let (values, width) = batch(&*plain.train())?;
+    for column in 0..width {
+        let x: Vec<f64> = values.iter().skip(column).step_by(width).copied().collect();
+        let n = x.len() as f64;
+        let mean = x.iter().sum::<f64>() / n;
+        let deviation = (x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
+        assert!(mean.abs() < 1e-5, "column {column}: mean {mean}");
+        assert!(
+            (deviation - 1.0).abs() < 1e-5,
+            "column {column}: {deviation}"
+        );
+    }
+    // The validation part is shifted and scaled alike: the same line in every value.
+    let (val, raw_val) = (data.val().ok_or("no val")?, raw.val().ok_or("no val")?);
+    let ((values, _), (raw_values, _)) = (batch(&*val)?, batch(&*raw_val)?);
+    let numbers = serde_json::to_value(&statistics)?;
+    for (i, (x, raw)) in values.iter().zip(&raw_values).enumerate() {
+        let number = |key: &str| numbers[key][i % width].as_f64().unwrap_or(f64::NAN);
+        let want = (raw - number("mean")) / number("deviation");
+        assert!((x - want).abs() < 1e-4, "{x} {want}");
+    }
+    // Given those of a model, other clips change nothing.
+    let other = set(9)?;
+    let given = Open {
+        seed: 3,
+        features: Some(statistics.clone()),
+        ..Open::default()
+    };
+    let config_of = |table| config(&other, table);
+    let data = AudioData::open(&config_of(table("training"))?, Asked::Class, &given)?;
+    assert_eq!(data.statistics(), Some(&statistics));
+    let own = open(&other, Asked::Class, table("training"))?;
+    assert_ne!(own.statistics(), Some(&statistics));
+    let mut wide = table("training");
+    wide["features"]["n_mels"] = 13.into();
+    let error = AudioData::open(&config_of(wide)?, Asked::Class, &given).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("means of 12 features, but frames have 13"),
+        "{error}"
+    );
     Ok(())
 }
 

@@ -62,6 +62,7 @@ pub(super) fn run(args: EvaluateArgs, console: Console) -> Result<()> {
         tokenizer: loaded.description.tokenizer.clone(),
         labels: (!labels.is_empty()).then(|| labels.clone()),
         graphs: loaded.description.graphs.clone(),
+        features: loaded.description.features.clone(),
     };
     let dataset = Dataset::open(config.model.kind(), &config.data, &open)?;
     let samples = dataset.split(split)?.ok_or_else(|| {

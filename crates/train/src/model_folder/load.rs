@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 use data::Place;
+use data::audio::Normalize;
 use data::text::Tokenizer;
 use models::{DataSizes, Modality, Model};
 use serde::de::DeserializeOwned;
 
 use super::{Description, LoadedModel, TOKENIZER, WEIGHTS, key};
-use crate::config::{Document, RunConfig};
+use crate::config::{DataTable, Document, RunConfig};
 use crate::error::{Error, Result};
 use crate::model_file::ModelFile;
 
@@ -107,6 +108,7 @@ fn describe(file: &ModelFile) -> Result<Description> {
         tokenizer,
         labels: json_of(file, key::LABELS)?,
         graphs: json_of(file, key::GRAPHS)?,
+        features: json_of(file, key::FEATURES)?,
         results: json_of(file, key::RESULTS)?,
     };
     match misfit(&description) {
@@ -145,6 +147,12 @@ fn misfit(description: &Description) -> Option<String> {
                 "its tokenizer has {n_tokens} tokens, the model {vocab_size}"
             ));
         }
+    }
+    if let DataTable::Audio(table) = &config.data
+        && table.features().normalize() == Normalize::Training
+        && description.features.is_none()
+    {
+        return Some("it does not say by what it normalises features".into());
     }
     let n_classes = config.model.n_classes().ok()?.unwrap_or(0);
     if labels.len() > n_classes || (labels.is_empty() && n_classes > 0) {

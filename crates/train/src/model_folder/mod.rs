@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! model/
-//!   model.safetensors   the weights; configuration, tokenizer, labels and the schema of
-//!                       graphs in the header
+//!   model.safetensors   the weights; configuration, tokenizer, labels, the schema of
+//!                       graphs and the means of features in the header
 //!   config.json         the configuration, for other programs
 //!   tokenizer.json      how text becomes tokens, as Hugging Face's tools read it; of a
 //!                       model that reads text
@@ -21,6 +21,7 @@ mod write;
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
+use data::audio::Statistics;
 use data::graph::Schema;
 use data::text::Tokenizer;
 use models::Model;
@@ -51,6 +52,8 @@ pub struct Description {
     pub labels: Vec<String>,
     /// What the values of its graphs mean, if the model reads graphs.
     pub graphs: Option<Schema>,
+    /// By what features of sound are normalised, where its training part decided it.
+    pub features: Option<Statistics>,
     /// What is known of it, by name: `step`, `val_loss`, ….
     pub results: BTreeMap<String, String>,
 }
@@ -82,6 +85,7 @@ mod key {
     pub(super) const TOKENIZER: &str = "tokenizer";
     pub(super) const LABELS: &str = "labels";
     pub(super) const GRAPHS: &str = "graphs";
+    pub(super) const FEATURES: &str = "features";
     pub(super) const RESULTS: &str = "results";
 }
 
@@ -90,7 +94,7 @@ const MAX_EMBEDDED_TOKENIZER: usize = 4 << 20;
 
 impl Description {
     /// The header of a weight file from which the model can be used: `config` is TOML,
-    /// `tokenizer` a `tokenizer.json`, `labels`, `graphs` and `results` are JSON.
+    /// `tokenizer` a `tokenizer.json`, `labels`, `graphs`, `features` and `results` are JSON.
     pub fn metadata(&self) -> BTreeMap<String, String> {
         let json = |value: serde_json::Value| value.to_string();
         let mut metadata = BTreeMap::from([
@@ -103,6 +107,12 @@ impl Description {
         ]);
         if let Some(schema) = &self.graphs {
             metadata.insert(key::GRAPHS.to_owned(), json(serde_json::json!(schema)));
+        }
+        if let Some(statistics) = &self.features {
+            metadata.insert(
+                key::FEATURES.to_owned(),
+                json(serde_json::json!(statistics)),
+            );
         }
         let tokenizer = self.tokenizer.as_ref().map(Tokenizer::to_json);
         if let Some(json) = tokenizer.filter(|json| json.len() <= MAX_EMBEDDED_TOKENIZER) {

@@ -39,6 +39,7 @@ fn made(classifier: bool) -> Outcome<(Description, ParamStore)> {
         tokenizer: Some(Tokenizer::chars("\nabc".chars(), Unknown::Refused)),
         labels: labels.into_iter().filter(|_| classifier).collect(),
         graphs: None,
+        features: None,
         results: BTreeMap::from([("val_loss".to_owned(), "1.5".to_owned())]),
     };
     Ok((description, store))

@@ -41,6 +41,7 @@ fn loaded(kind: &str) -> LoadedModel {
             tokenizer: Some(Tokenizer::chars("abcde".chars(), Unknown::Token)),
             labels: ["no", "yes"].map(str::to_owned).into(),
             graphs: None,
+            features: None,
             results: BTreeMap::new(),
         },
     }

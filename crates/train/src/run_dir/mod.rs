@@ -3,6 +3,8 @@
 //! ```text
 //! run.lock         held by the process that trains
 //! config.toml      the resolved configuration: enough to repeat the run
+//! features.json    mean and deviation of the features of sound, where its training part
+//!                  decides them
 //! metrics.jsonl    what was measured, one object a line
 //! checkpoints/     states to go on from
 //! model/           the result
@@ -16,12 +18,15 @@ use std::path::{Path, PathBuf};
 
 pub use compare::config_identity;
 
+use data::audio::Statistics;
+
 use crate::durable::{self, FileError};
 use crate::error::{Error, Result};
 use crate::lock::RunLock;
 use compare::{Difference, differences};
 
 const CONFIG: &str = "config.toml";
+const FEATURES: &str = "features.json";
 const METRICS: &str = "metrics.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
 const MODEL: &str = "model";
@@ -167,6 +172,17 @@ impl RunDir {
             .find(|name| self.root.join(name).exists())
     }
 
+    /// Notes by what features are normalised, for the time when the run goes on.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub fn write_features(&self, statistics: &Statistics) -> Result<()> {
+        let text = serde_json::json!(statistics).to_string();
+        let write = |w: &mut dyn Write| writeln!(w, "{text}");
+        Ok(durable::write_file(&self.root.join(FEATURES), write)?)
+    }
+
     fn write_config(&self, config: &str) -> Result<()> {
         let write = |w: &mut dyn Write| w.write_all(config.as_bytes());
         Ok(durable::write_file(&self.config(), write)?)
@@ -184,6 +200,27 @@ impl RunDir {
         }
         Ok(())
     }
+}
+
+/// By what the run in `root`, if there is one, normalises features.
+///
+/// # Errors
+///
+/// The file is there, but cannot be read.
+pub fn features(root: &Path) -> Result<Option<Statistics>> {
+    let path = root.join(FEATURES);
+    // Beside no configuration it is of no run.
+    if !root.join(CONFIG).exists() || !path.exists() {
+        return Ok(None);
+    }
+    let text = fs::read_to_string(&path).map_err(|error| FileError::new("read", &path, error))?;
+    let statistics = serde_json::from_str(&text).map_err(|error| {
+        let path = path.display();
+        Error::Data(format!(
+            "{path}: {error}; restore it, or remove it to compute it again"
+        ))
+    })?;
+    Ok(Some(statistics))
 }
 
 #[cfg(test)]

@@ -213,6 +213,140 @@ fn words_are_counted_where_texts_have_spaces() -> TestResult {
 }
 
 #[test]
+fn a_run_keeps_the_numbers_by_which_it_normalises() -> TestResult {
+    let folder = TempDir::new()?;
+    let path = folder.path();
+    let config = CONFIG.replace("n_mels = 12", "n_mels = 12, normalize = 'training'");
+    fs::write(path.join("c.toml"), config)?;
+    let fit = |out: &str, more: &[&str]| -> TestResult {
+        let arguments = [&["fit", "c.toml", "--out", out, "--quiet"], more].concat();
+        let (code, _, errors) = train(path, &arguments)?;
+        assert_eq!((code, errors.as_str()), (0, ""));
+        Ok(())
+    };
+    let weights = |run: &str| fs::read(path.join(run).join("model/model.safetensors"));
+    let stop = |run: &str| -> TestResult {
+        fs::remove_dir_all(path.join(run).join("checkpoints/step-00000008"))?;
+        Ok(fs::remove_dir_all(path.join(run).join("model"))?)
+    };
+    let numbers = path.join("whole/features.json");
+    fit("whole", &[])?;
+    let mine: Value = serde_json::from_str(&fs::read_to_string(&numbers)?)?;
+    assert_eq!(mine["mean"].as_array().map(Vec::len), Some(12));
+    let whole = weights("whole")?;
+    stop("whole")?;
+    fit("whole", &["--resume"])?;
+    assert!(weights("whole")? == whole, "a resumed run ends otherwise");
+
+    fs::write(path.join("tone.wav"), wav(&tone(3000, 0.4)))?;
+    let ask = || train(path, &["predict", "whole", "tone.wav"]);
+    let measure = || train(path, &["evaluate", "whole", "--split", "test", "--quiet"]);
+    let (before, measured) = (ask()?, measure()?);
+    assert_eq!((before.0, measured.0), (0, 0));
+    let metrics = fs::read_to_string(path.join("whole/metrics.jsonl"))?;
+    let last: Value = serde_json::from_str(metrics.lines().last().ok_or("no metrics")?)?;
+    let line: Value = serde_json::from_str(&measured.1)?;
+    assert_eq!(line["loss"], last["loss"]);
+
+    // Other numbers in the folder of the run are those that it goes on with.
+    stop("whole")?;
+    let mut other = mine.clone();
+    other["mean"][0] = (mine["mean"][0].as_f64().ok_or("no mean")? + 40.0).into();
+    fs::write(&numbers, other.to_string())?;
+    fit("whole", &["--resume"])?;
+    assert!(
+        weights("whole")? != whole,
+        "the stored numbers are not used"
+    );
+    assert_ne!(ask()?.1, before.1);
+    stop("whole")?;
+    fs::write(&numbers, "{}")?;
+    let arguments = ["fit", "c.toml", "--out", "whole", "--resume", "--quiet"];
+    let (code, _, errors) = train(path, &arguments)?;
+    assert_eq!((code, errors.lines().count()), (65, 1), "{errors}");
+    assert!(
+        errors.contains("features.json") && errors.contains("remove it"),
+        "{errors}"
+    );
+    Ok(())
+}
+
+#[test]
+fn convolutions_stand_before_the_layers_where_asked() -> TestResult {
+    let folder = TempDir::new()?;
+    let path = folder.path();
+    let config = CONFIG.replace("window = 3, stride = 2", "front = 'convolutions'");
+    fs::write(path.join("c.toml"), config)?;
+    let (code, _, errors) = train(path, &["fit", "c.toml", "--out", "run", "--quiet"])?;
+    assert_eq!((code, errors.as_str()), (0, ""));
+    let resolved = fs::read_to_string(path.join("run/config.toml"))?;
+    assert!(resolved.contains("front = \"convolutions\""), "{resolved}");
+    let (code, _, errors) = train(path, &["evaluate", "run", "--quiet"])?;
+    assert_eq!((code, errors.as_str()), (0, ""));
+    Ok(())
+}
+
+#[test]
+fn a_budget_of_frames_cuts_evaluation_and_changes_no_figure() -> TestResult {
+    let folder = TempDir::new()?;
+    let path = folder.path();
+    fs::write(path.join("c.toml"), CONFIG)?;
+    let (code, ..) = train(path, &["fit", "c.toml", "--out", "run", "--quiet"])?;
+    assert_eq!(code, 0);
+    let measure = |set: &str| -> TestResult<Value> {
+        let arguments = [
+            "evaluate", "run", "--split", "test", "--quiet", "--set", set,
+        ];
+        let (code, out, errors) = train(path, &arguments)?;
+        assert_eq!((code, errors.as_str()), (0, ""));
+        Ok(serde_json::from_str(&out)?)
+    };
+    // One clip at a time: every clip has more than one frame.
+    let (few, many) = (
+        measure("eval.batch_tokens=1")?,
+        measure("eval.batch_size=12")?,
+    );
+    assert_eq!(
+        (&few["n_targets"], &few["accuracy"]),
+        (&12.into(), &many["accuracy"])
+    );
+    let loss = |line: &Value| line["loss"].as_f64().ok_or("no loss");
+    assert!((loss(&few)? - loss(&many)?).abs() < 1e-6);
+    let set = "eval.batch_tokens=0";
+    let (code, _, errors) = train(path, &["evaluate", "run", "--set", set])?;
+    assert_eq!((code, errors.lines().count()), (2, 1), "{errors}");
+    assert!(
+        errors.contains("batch_tokens = 0 is out of range; use 1 to 16777216"),
+        "{errors}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_recogniser_is_timed_on_symbols_that_are_made_up() -> TestResult {
+    let folder = TempDir::new()?;
+    let path = folder.path();
+    let config = CONFIG
+        .replace("'generated'", "'nowhere.csv'")
+        .replace("generated = { clips = 60, test_clips = 12 }\n", "")
+        .replace("speech-classifier", "speech-ctc");
+    for front in [
+        "window = 3, stride = 2",
+        "front = 'convolutions'",
+        "stride = 64",
+    ] {
+        let config = config.replace("window = 3, stride = 2", front);
+        fs::write(path.join("c.toml"), config)?;
+        let (code, out, errors) = train(path, &["bench", "c.toml", "--steps", "2"])?;
+        assert_eq!((code, errors.as_str()), (0, ""), "{front}");
+        let measured: Value = serde_json::from_str(&out)?;
+        let loss = measured["first_loss"].as_f64().ok_or("no loss")?;
+        assert!(loss > 0.0 && loss.is_finite(), "{measured}");
+    }
+    Ok(())
+}
+
+#[test]
 fn wrong_tables_of_sound_are_refused_with_their_place() -> TestResult {
     let folder = TempDir::new()?;
     let path = folder.path();

@@ -45,6 +45,7 @@ fn models(folder: &Path) -> TestResult {
                 .filter(|_| name == "classifier")
                 .collect(),
             graphs: None,
+            features: None,
             results: BTreeMap::new(),
         };
         let tensors = store.tensors();

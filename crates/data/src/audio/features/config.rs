@@ -130,6 +130,9 @@ pub enum Normalize {
     Clip,
     /// Mean 0 of every column of a clip
     Mean,
+    /// Mean 0 and variance 1 of every column of the training clips together, as they are
+    /// before augmentation; of at most 500 of them, evenly spaced
+    Training,
     /// Nothing
     None,
 }
@@ -296,7 +299,8 @@ impl FeatureConfig {
         self.deltas
     }
 
-    pub(super) fn normalize(&self) -> Normalize {
+    /// What is made alike.
+    pub fn normalize(&self) -> Normalize {
         self.normalize
     }
 }
