@@ -9,7 +9,7 @@ use crate::baseline::{Cnn2dConfig, Grid};
 use crate::image::{Window, cnn_config};
 use crate::layers::LayersConfig;
 use crate::{
-    Activation, Backbone, EncodingConfig, Kind, ModelConfig, NormKind, NormOrder, Parameter,
+    Activation, Backbone, EncodingConfig, Front, Kind, ModelConfig, NormKind, NormOrder, Parameter,
     parameters,
 };
 
@@ -81,17 +81,37 @@ pub fn n_matrix_params(config: &ModelConfig) -> u64 {
     layers + head + patches + front_matrix(config)
 }
 
-/// The map from frames to positions, of a model that reads sound.
+/// Multiply-adds of one position in the maps from frames to positions, of a model that reads
+/// sound.
 fn front_matrix(config: &ModelConfig) -> u64 {
-    let read = config
-        .speech()
-        .map(|speech| speech.window() as u64 * size(speech.n_features().ok()));
-    read.unwrap_or(0) * config.d_model() as u64
+    let [first, second] = front_maps(config);
+    match second {
+        0 => first,
+        // Of the first there are two for each of the second.
+        _ => 2 * first + second,
+    }
 }
 
 fn front_params(config: &ModelConfig) -> u64 {
-    let bias = config.speech().is_some() && config.bias();
-    front_matrix(config) + if bias { config.d_model() as u64 } else { 0 }
+    let maps = front_maps(config);
+    let n_biases = match config.bias() {
+        true => maps.iter().filter(|&&map| map > 0).count() as u64,
+        false => 0,
+    };
+    maps.iter().sum::<u64>() + n_biases * config.d_model() as u64
+}
+
+/// Elements of the maps from frames to positions; 0 for one that is not there.
+fn front_maps(config: &ModelConfig) -> [u64; 2] {
+    let d = config.d_model() as u64;
+    let Some(speech) = config.speech() else {
+        return [0, 0];
+    };
+    let n_features = size(speech.n_features().ok());
+    match speech.front() {
+        Front::Windows => [speech.window() as u64 * n_features * d, 0],
+        Front::Convolutions => [3 * n_features * d, 3 * d * d],
+    }
 }
 
 /// The parameters of a model of graphs, whose backbones have little in common; `None` of
@@ -138,6 +158,11 @@ pub fn window(config: &ModelConfig) -> Option<Window> {
 ///
 /// A pattern that cannot be laid over other rows, and sizes that are left to the data.
 pub fn attention_mask(config: &ModelConfig, mask: &Mask) -> candle_core::Result<Mask> {
+    if let Some(speech) = config.speech() {
+        let walls = mask.cu_seqlens().windows(2);
+        let lens = walls.map(|wall| speech.n_positions((wall[1] - wall[0]) as usize));
+        return mask.with_lens(lens).map_err(candle_core::Error::wrap);
+    }
     if config.image().is_none() {
         return Ok(mask.clone());
     }

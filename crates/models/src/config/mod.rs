@@ -24,7 +24,7 @@ pub use graph::GraphConfig;
 pub use image::ImageConfig;
 pub use mask::MaskConfig;
 use raw::RawModel;
-pub use speech::SpeechConfig;
+pub use speech::{Front, SpeechConfig};
 
 /// What a model is: its kind, sizes and layers.
 ///

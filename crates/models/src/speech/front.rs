@@ -1,38 +1,78 @@
 //! From frames to the positions that attend.
 
+use std::sync::Arc;
+
 use attn_core::input::Rows;
 use attn_core::{Linear, Mask};
 use candle_core::{Error, Result, Tensor, bail};
+use candle_nn::init::DEFAULT_KAIMING_NORMAL;
 use candle_nn::{Init, VarBuilder};
+use kernels::{Activation, Window, Windows};
 
-/// Windows of neighbouring frames, each mapped to one position: frame stacking, where the
-/// windows do not overlap, else one convolution over time.
+use crate::{Front, SpeechConfig};
+
+/// Frames to positions.
 ///
-/// Position `i` of a recording reads the frames from `i · stride`, `window` of them; behind
-/// the last frame stand zeros, which is the mean of normalised features. A recording of `n`
-/// frames has `⌈n / stride⌉` positions.
+/// With [`Front::Windows`] neighbouring frames are mapped to one position: frame stacking,
+/// where the windows do not overlap, else one convolution over time. Position `i` of a
+/// recording reads the frames from `i · stride`, `window` of them; behind the last frame
+/// stand zeros, which is the mean of normalised features.
 ///
-/// Parameters, under the prefix of the builder: `weight`, `[d_model, window · n_features]`,
-/// and, if it has one, `bias`.
+/// With [`Front::Convolutions`] two convolutions over time, each three wide around every
+/// second row, with a GELU behind each, as in Whisper: Radford et al. 2022, §2.2
+/// <https://arxiv.org/abs/2212.04356>, where only the second has a stride. Position `i` reads
+/// the frames from `4 i − 3` to `4 i + 3`; zeros stand at both ends, before each of the two.
+///
+/// A recording of `n` frames has `⌈n / stride⌉` positions, with convolutions `⌈n / 4⌉`.
+///
+/// Parameters, under the prefix of the builder: `weight`, `[d_model, window · n_features]`;
+/// or `first.weight`, `[d_model, 3 · n_features]`, and `second.weight`,
+/// `[d_model, 3 · d_model]`; and, if they have one, their `bias`.
 #[derive(Debug, Clone)]
 pub struct FrontEnd {
-    embed: Linear,
+    map: Map,
     n_features: usize,
     window: usize,
     stride: usize,
 }
 
+#[derive(Debug, Clone)]
+enum Map {
+    Windows(Linear),
+    Convolutions(Linear, Linear),
+}
+
+/// Rows that a convolution covers, and rows from one to the next.
+const WIDTH: usize = 3;
+const STRIDE: usize = 2;
+
 impl FrontEnd {
-    /// Creates the layer, taking its parameters from `vb`; `window` is at least `stride`.
-    pub fn new(
-        (n_features, d_model): (usize, usize),
-        (window, stride): (usize, usize),
-        bias: bool,
-        init: Init,
-        vb: VarBuilder,
-    ) -> Result<Self> {
+    /// Creates the layer that `config` asks for, taking its parameters from `vb`.
+    pub fn new(config: &SpeechConfig, d_model: usize, bias: bool, vb: VarBuilder) -> Result<Self> {
+        let n_features = config.n_features().map_err(Error::wrap)?;
+        let (window, stride) = (config.window(), config.stride());
+        let map = match config.front() {
+            Front::Windows => {
+                let d_in = window * n_features;
+                Map::Windows(Linear::new(d_in, d_model, bias, first_values(d_in), vb)?)
+            }
+            Front::Convolutions => {
+                let (d_in, d_mid) = (WIDTH * n_features, WIDTH * d_model);
+                let init = first_values(d_in);
+                Map::Convolutions(
+                    Linear::new(d_in, d_model, bias, init, vb.pp("first"))?,
+                    Linear::new(
+                        d_mid,
+                        d_model,
+                        bias,
+                        DEFAULT_KAIMING_NORMAL,
+                        vb.pp("second"),
+                    )?,
+                )
+            }
+        };
         Ok(Self {
-            embed: Linear::new(window * n_features, d_model, bias, init, vb)?,
+            map,
             n_features,
             window,
             stride,
@@ -64,14 +104,26 @@ impl FrontEnd {
                 mask.n_queries()
             );
         }
-        let (weight, width) = (self.embed.weight(), self.window * self.n_features);
+        let walls = mask.cu_seqlens();
+        let lens: Vec<usize> = lengths(walls).map(|n| self.n_positions(n)).collect();
+        let embed = match &self.map {
+            Map::Windows(embed) => embed,
+            Map::Convolutions(first, second) => {
+                let weight = first.weight();
+                let x = frames
+                    .to_tensor(weight.device())?
+                    .to_dtype(weight.dtype())?;
+                let (x, walls) = convolve(first, &x, walls)?;
+                let (x, _) = convolve(second, &x, &walls)?;
+                return Ok((x, mask.with_lens(lens).map_err(Error::wrap)?));
+            }
+        };
+        let (weight, width) = (embed.weight(), self.window * self.n_features);
         let (device, dtype) = (weight.device(), weight.dtype());
         if (self.window, self.stride) == (1, 1) {
             let x = frames.to_tensor(device)?.to_dtype(dtype)?;
-            return Ok((self.embed.forward_with(&x, None, None)?, mask.clone()));
+            return Ok((embed.forward_with(&x, None, None)?, mask.clone()));
         }
-        let walls = mask.cu_seqlens();
-        let lens: Vec<usize> = lengths(walls).map(|n| self.n_positions(n)).collect();
         let n_positions: usize = lens.iter().sum();
         let mut windows = vec![0f32; n_positions * width];
         let mut rest = windows.chunks_exact_mut(width);
@@ -86,7 +138,7 @@ impl FrontEnd {
         }
         let x = Tensor::from_vec(windows, (n_positions, width), device)?.to_dtype(dtype)?;
         let mask = mask.with_lens(lens).map_err(Error::wrap)?;
-        Ok((self.embed.forward_with(&x, None, None)?, mask))
+        Ok((embed.forward_with(&x, None, None)?, mask))
     }
 
     /// Positions of a recording of `n` frames.
@@ -99,11 +151,31 @@ impl FrontEnd {
         let of = |wall: &[u32]| {
             let (start, end) = (wall[0] as usize, wall[1] as usize);
             let stride = self.stride;
-            let middle = self.window / 2;
+            // Convolutions lie around their frame, windows begin with theirs.
+            let middle = match self.map {
+                Map::Windows(_) => self.window / 2,
+                Map::Convolutions(..) => 0,
+            };
             (0..self.n_positions(end - start))
                 .map(move |i| (start + i * stride + middle).min(end - 1))
         };
         walls.windows(2).flat_map(of).collect()
+    }
+}
+
+/// One convolution and its GELU, and the walls behind it.
+fn convolve(conv: &Linear, x: &Tensor, walls: &Arc<[u32]>) -> Result<(Tensor, Arc<[u32]>)> {
+    let windows = Windows::over_segments(walls.clone(), Window::around(WIDTH, STRIDE))?;
+    let rows = kernels::unfold(x, &windows)?;
+    let x = conv.forward_with(&rows, Some(Activation::GeluErf), None)?;
+    Ok((x, windows.cu_seqlens()))
+}
+
+/// First values of what reads frames: features have variance 1, and so has what comes out.
+fn first_values(d_in: usize) -> Init {
+    Init::Randn {
+        mean: 0.0,
+        stdev: 1.0 / (d_in as f64).sqrt(),
     }
 }
 

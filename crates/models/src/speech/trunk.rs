@@ -14,7 +14,7 @@ use crate::layers::Layers;
 
 /// Front end, position encoding, layers.
 ///
-/// Parameters, under the prefix of the builder: `embed.weight`, `embed.bias`;
+/// Parameters, under the prefix of the builder: those of [`FrontEnd`], `embed`;
 /// `position.weight` if positions are learnt; those of [`Layers`].
 #[derive(Debug, Clone)]
 pub(super) struct Trunk {
@@ -31,7 +31,6 @@ impl Trunk {
         let Some(speech) = config.speech() else {
             bail!("kind = \"{}\" does not read sound", config.kind());
         };
-        let n_features = speech.n_features().map_err(Error::wrap)?;
         let max_seq_len = config.max_seq_len().map_err(Error::wrap)?;
         let d_model = config.d_model();
         let sizes = Sizes {
@@ -39,13 +38,7 @@ impl Trunk {
             n_heads: config.n_heads(),
             max_seq_len: Some(max_seq_len),
         };
-        let front = FrontEnd::new(
-            (n_features, d_model),
-            (speech.window(), speech.stride()),
-            config.bias(),
-            front_weights(speech.window() * n_features),
-            vb.pp("embed"),
-        )?;
+        let front = FrontEnd::new(speech, d_model, config.bias(), vb.pp("embed"))?;
         Ok(Self {
             front,
             position: config
@@ -90,14 +83,6 @@ impl Trunk {
 
     pub(super) fn stack(&self) -> Option<&Stack> {
         self.layers.stack()
-    }
-}
-
-/// First values of the front end: features have variance 1, and so has what comes out.
-fn front_weights(d_in: usize) -> Init {
-    Init::Randn {
-        mean: 0.0,
-        stdev: 1.0 / (d_in as f64).sqrt(),
     }
 }
 

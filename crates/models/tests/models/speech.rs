@@ -6,6 +6,7 @@ use attn_core::input::Rows;
 use attn_core::{IGNORED, Mask, ParamStore, Pass, Targets};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
+use models::speech::FrontEnd;
 use models::{DataSizes, Edits, Input, LossOptions, Model, ModelConfig, cost};
 use testkit::{assert_close, gradcheck_all, max_error, randn, reach};
 
@@ -23,6 +24,9 @@ const FRONTS: [&str; 4] = [
     "speech = { window = 3, stride = 2 }",
     "speech = { window = 5 }",
 ];
+
+/// Behind them seven frames are two positions, too few for the symbols of [`targets`].
+const CONVOLUTIONS: &str = "speech = { front = 'convolutions' }";
 
 fn config(kind: &str, keys: &str) -> Outcome<ModelConfig> {
     let base = format!(
@@ -46,6 +50,11 @@ fn every_kind_and_front() -> Outcome<Vec<ModelConfig>> {
             configs.push(config(kind, front)?);
         }
         configs.push(config(kind, "position = 'learnt'\nbias = false")?);
+        if kind != "speech-ctc" {
+            configs.push(config(kind, CONVOLUTIONS)?);
+            let plain = format!("{CONVOLUTIONS}\nbias = false");
+            configs.push(config(kind, &plain)?);
+        }
     }
     Ok(configs)
 }
@@ -155,6 +164,69 @@ fn positions_are_windows_of_frames() -> Outcome {
         let stacked = Input::Frames(Rows::new(stacked, window * FEATURES)?);
         let want = plain.logits(&stacked, &mask, Pass::eval())?;
         assert_close(&logits(&model, values, &WALLS)?, &want, 1e-12)?;
+    }
+    Ok(())
+}
+
+/// The convolutions by their definition: sums over three rows, zeros beyond the ends, the
+/// GELU as an integral.
+#[test]
+fn two_convolutions_are_those_of_plain_loops() -> Outcome {
+    fn gelu(x: f64) -> f64 {
+        // The normal distribution up to x, by Simpson's rule from 0.
+        let density = |t: f64| (-t * t / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+        let (n, mut sum) = (2000, density(0.0) + density(x));
+        for i in 1..n {
+            let weight = if i % 2 == 1 { 4.0 } else { 2.0 };
+            sum += weight * density(x * f64::from(i) / f64::from(n));
+        }
+        x * (0.5 + sum * x / f64::from(n) / 3.0)
+    }
+    let (store, _) = shaken(&config("speech-frames", CONVOLUTIONS)?)?;
+    let speech = *config("speech-frames", CONVOLUTIONS)?
+        .speech()
+        .ok_or("no [model.speech]")?;
+    let front = FrontEnd::new(&speech, 8, true, store.detached().pp("embed"))?;
+    let vars: BTreeMap<_, _> = store.named_vars().into_iter().collect();
+    let conv = |name: &str, rows: &[Vec<f64>]| -> Outcome<Vec<Vec<f64>>> {
+        let weight = vars[&format!("embed.{name}.weight")].to_vec2::<f64>()?;
+        let bias = vars[&format!("embed.{name}.bias")].to_vec1::<f64>()?;
+        let mut out = Vec::new();
+        for middle in (0..rows.len() as i64).step_by(2) {
+            let mut row = bias.clone();
+            for (channel, sum) in row.iter_mut().enumerate() {
+                for tap in 0..3 {
+                    let read = usize::try_from(middle + tap - 1).ok();
+                    let Some(read) = read.and_then(|at| rows.get(at)) else {
+                        continue;
+                    };
+                    for (k, x) in read.iter().enumerate() {
+                        *sum += weight[channel][tap as usize * read.len() + k] * x;
+                    }
+                }
+                *sum = gelu(*sum);
+            }
+            out.push(row);
+        }
+        Ok(out)
+    };
+    // Every length up to two positions and a frame.
+    for n in 1..=9usize {
+        let values = frames(n as u64, n)?;
+        let rows: Vec<Vec<f64>> = values
+            .chunks(FEATURES)
+            .map(|row| row.iter().map(|&x| f64::from(x)).collect())
+            .collect();
+        let want = conv("second", &conv("first", &rows)?)?;
+        let mask = Mask::single(attn_core::Pattern::Full, n)?;
+        let (got, mask) = front.forward(&Rows::new(values, FEATURES)?, &mask)?;
+        assert_eq!(
+            (mask.n_queries(), want.len()),
+            (n.div_ceil(4), n.div_ceil(4))
+        );
+        assert_eq!(front.n_positions(n), want.len());
+        let want = Tensor::new(want, &Device::Cpu)?;
+        assert_close(&got, &want, 1e-9)?;
     }
     Ok(())
 }
@@ -369,6 +441,8 @@ fn a_front_end_that_misses_frames_is_refused() {
         ("stride = 0", "speech.stride = 0"),
         ("window = 65", "speech.window = 65"),
         ("n_features = 0", "speech.n_features = 0"),
+        ("front = 'convolutions', stride = 2", "speech.stride = 2"),
+        ("front = 'convolutions', window = 3", "speech.window = 3"),
     ] {
         let error = config("speech-ctc", &format!("speech = {{ {table} }}")).unwrap_err();
         assert!(error.to_string().contains(fault), "{error}");
