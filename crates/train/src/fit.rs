@@ -275,14 +275,10 @@ impl Run {
     }
 
     fn measure(&mut self, samples: &dyn Samples, limit: Option<usize>) -> Result<Evaluation> {
-        let batch_size = self
-            .config
-            .eval
-            .batch_size()
-            .unwrap_or(self.loader.batch_size());
+        let of_batch = self.config.eval.batch_limit(self.loader.batch_size());
         let pattern = &self.pattern;
         self.trainer
-            .with_result(|model| evaluate(model, samples, pattern, batch_size, limit))
+            .with_result(|model| evaluate(model, samples, pattern, of_batch, limit))
     }
 
     fn write_evaluation(

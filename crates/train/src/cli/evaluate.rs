@@ -72,13 +72,10 @@ pub(super) fn run(args: EvaluateArgs, console: Console) -> Result<()> {
             split.name()
         ))
     })?;
-    let batch_size = config
-        .eval
-        .batch_size()
-        .unwrap_or(config.train.batch_size());
+    let limit = config.eval.batch_limit(config.train.batch_size());
     let pattern = loaded.model.pattern();
     let result = device::pool(config.run.threads())?
-        .install(|| evaluate(&loaded.model, &*samples, pattern, batch_size, None))?;
+        .install(|| evaluate(&loaded.model, &*samples, pattern, limit, None))?;
     // People read the table, programs the line.
     if !console.quiet() {
         console::note(&table(&result, labels));

@@ -1,12 +1,13 @@
 //! `[eval]`: when to look at data that is not trained on.
 
+use data::BatchLimit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Metric,
     check::{Invalid, within},
-    train::{MAX_BATCH, MAX_STEPS},
+    train::{MAX_BATCH, MAX_BATCH_TOKENS, MAX_STEPS},
 };
 
 /// When to look at data that is not trained on: the `[eval]` table.
@@ -15,6 +16,7 @@ use super::{
 pub struct EvalTable {
     every: u64,
     batch_size: Option<usize>,
+    batch_tokens: Option<usize>,
     max_batches: Option<usize>,
     metric: Metric,
     early_stopping: Option<u32>,
@@ -25,6 +27,7 @@ impl Default for EvalTable {
         let RawEval {
             every,
             batch_size,
+            batch_tokens,
             max_batches,
             metric,
             early_stopping,
@@ -32,6 +35,7 @@ impl Default for EvalTable {
         Self {
             every,
             batch_size,
+            batch_tokens,
             max_batches,
             metric,
             early_stopping,
@@ -45,9 +49,12 @@ impl EvalTable {
         self.every
     }
 
-    /// Sequences of one batch; `None` for as many as in training.
-    pub fn batch_size(&self) -> Option<usize> {
-        self.batch_size
+    /// Where a batch ends, if one of training has up to `batch_size` sequences.
+    pub fn batch_limit(&self, batch_size: usize) -> BatchLimit {
+        BatchLimit {
+            samples: self.batch_size.unwrap_or(batch_size),
+            rows: self.batch_tokens,
+        }
     }
 
     /// Batches of an evaluation during training; `None` for the whole part. The last
@@ -77,6 +84,10 @@ struct RawEval {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     batch_size: Option<usize>,
+    /// Rows of one batch at most: tokens, frames, pixels or nodes; any number if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 16_777_216))]
+    batch_tokens: Option<usize>,
     /// Batches of an evaluation during training; the whole part if absent. The last
     /// evaluation always reads the whole part.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,6 +106,7 @@ impl Default for RawEval {
         Self {
             every: 250,
             batch_size: None,
+            batch_tokens: None,
             max_batches: None,
             metric: Metric::Loss,
             early_stopping: None,
@@ -109,6 +121,7 @@ impl TryFrom<RawEval> for EvalTable {
         let RawEval {
             every,
             batch_size,
+            batch_tokens,
             max_batches,
             metric,
             early_stopping,
@@ -116,6 +129,9 @@ impl TryFrom<RawEval> for EvalTable {
         within("every", every, 1..=MAX_STEPS)?;
         if let Some(batch_size) = batch_size {
             within("batch_size", batch_size, 1..=MAX_BATCH)?;
+        }
+        if let Some(rows) = batch_tokens {
+            within("batch_tokens", rows, 1..=MAX_BATCH_TOKENS)?;
         }
         if let Some(max_batches) = max_batches {
             within("max_batches", max_batches, 1..=1_000_000)?;
@@ -126,6 +142,7 @@ impl TryFrom<RawEval> for EvalTable {
         Ok(Self {
             every,
             batch_size,
+            batch_tokens,
             max_batches,
             metric,
             early_stopping,
@@ -138,6 +155,7 @@ impl From<EvalTable> for RawEval {
         let EvalTable {
             every,
             batch_size,
+            batch_tokens,
             max_batches,
             metric,
             early_stopping,
@@ -145,6 +163,7 @@ impl From<EvalTable> for RawEval {
         Self {
             every,
             batch_size,
+            batch_tokens,
             max_batches,
             metric,
             early_stopping,

@@ -3,7 +3,7 @@
 mod table;
 
 use attn_core::mask::Pattern;
-use data::Samples;
+use data::{BatchLimit, Samples};
 use models::{Evaluation, Model};
 
 use crate::error::Result;
@@ -20,11 +20,11 @@ pub fn evaluate(
     model: &Model,
     samples: &dyn Samples,
     pattern: &Pattern,
-    batch_size: usize,
+    limit: BatchLimit,
     max_batches: Option<usize>,
 ) -> Result<Evaluation> {
     let mut total = Evaluation::default();
-    let batches = data::pass(samples, pattern, batch_size);
+    let batches = data::pass_of(samples, pattern, limit);
     for batch in batches.take(max_batches.unwrap_or(usize::MAX)) {
         let batch = batch?;
         total += model.evaluate(&batch.input, &batch.mask, &batch.targets)?;
