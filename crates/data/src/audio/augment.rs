@@ -173,6 +173,19 @@ impl Draws {
 }
 
 impl AugmentConfig {
+    /// Where sample `at` of what [`samples`](Self::samples) makes was before, give or take
+    /// one.
+    pub(super) fn origin(&self, at: usize, rate: u32, draws: Draws) -> i64 {
+        let (mut speed, mut by) = (1.0, 0.0);
+        if self.speed > 0.0 {
+            speed = 1.0 + self.speed * draws.signed(0);
+        }
+        if self.shift_ms > 0.0 {
+            by = (self.shift_ms / 1000.0 * f64::from(rate) * draws.signed(1)).round();
+        }
+        ((at as f64 - by) * speed).round() as i64
+    }
+
     /// Whether samples are changed, not only frames.
     pub fn changes_samples(&self) -> bool {
         self.gain_db > 0.0 || self.shift_ms > 0.0 || self.speed > 0.0 || self.noise_db.is_some()

@@ -1,6 +1,7 @@
 //! The clips of one split, in memory.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use rayon::prelude::*;
@@ -9,7 +10,7 @@ use super::read::{ClipReader, Content};
 use super::source::Entry;
 use super::targets::Asked;
 use super::{AudioDataConfig, generated};
-use crate::{Error, Place, Result, Skips};
+use crate::{Error, IGNORED, Place, Result, Skips};
 
 /// One clip that was read.
 #[derive(Debug)]
@@ -19,6 +20,9 @@ pub(super) struct Clip {
     pub(super) width: usize,
     /// Its class, or the characters of its text.
     pub(super) target: Vec<u32>,
+    /// Samples that each class of `target` is of, by time; none where one is of all. What
+    /// reaches the end of the clip reaches beyond it.
+    pub(super) spans: Vec<Range<usize>>,
     /// What it has in the column by which clips are joined.
     pub(super) group: String,
 }
@@ -60,11 +64,17 @@ pub(super) fn read(
     for (entry, content) in entries.iter().zip(in_order.into_iter().flatten()) {
         let clip = content.and_then(|(content, width)| {
             same_width(entry, width, clips.first().map(|clip| clip.width))?;
+            let mut target = asked.encode(entry, alphabet)?;
+            let spans = spans(entry, &content, reader)?;
+            if !spans.is_empty() {
+                target.truncate(spans.len());
+            }
             let column = config.join().and_then(|join| join.column());
             Ok(Clip {
                 content,
                 width,
-                target: asked.encode(entry, alphabet)?,
+                target,
+                spans,
                 group: column
                     .and_then(|column| entry.columns.get(column).cloned())
                     .unwrap_or_default(),
@@ -101,10 +111,69 @@ pub(super) fn generate(
                 content: Content::Samples(samples),
                 width,
                 target: vec![target as u32],
+                spans: Vec::new(),
                 group: String::new(),
             })
         })
         .collect()
+}
+
+impl Clip {
+    /// The class at sample `at`, which may lie before the first or behind the last.
+    pub(super) fn class_at(&self, at: i64) -> u32 {
+        let at = usize::try_from(at).unwrap_or(0);
+        match self.spans.iter().position(|span| span.contains(&at)) {
+            Some(i) => self.target[i],
+            None if self.spans.is_empty() => self.target[0],
+            None => IGNORED,
+        }
+    }
+}
+
+/// The samples of each segment of `entry`, as far as the clip reaches.
+fn spans(entry: &Entry, content: &Content, reader: &ClipReader) -> Result<Vec<Range<usize>>> {
+    let wrong = |reason: String, remedy| Error::Table {
+        at: entry.at.clone(),
+        reason,
+        remedy,
+    };
+    let n = match content {
+        _ if entry.segments.is_empty() => return Ok(Vec::new()),
+        Content::Samples(samples) => samples.len(),
+        Content::Frames(_) => {
+            return Err(wrong(
+                "segments are of sound, not of arrays".into(),
+                "give the clip one label",
+            ));
+        }
+    };
+    let rate = f64::from(reader.rate());
+    let last = entry.segments.last().map_or(0.0, |segment| segment.end);
+    // Times are written rounded; of a clip that was cut nobody knows how long it was.
+    if n < reader.max_samples() && last > n as f64 / rate + 0.01 {
+        return Err(wrong(
+            format!(
+                "a segment ends at {last} s, but the clip lasts {:.3} s",
+                n as f64 / rate
+            ),
+            "mend its times",
+        ));
+    }
+    let index = |seconds: f64| (seconds * rate).round() as usize;
+    let spans: Vec<_> = (entry.segments.iter())
+        .map(|segment| {
+            let end = index(segment.end);
+            index(segment.start)..if end >= n { usize::MAX } else { end }
+        })
+        .filter(|span| span.start < n)
+        .collect();
+    match spans.is_empty() {
+        true => Err(wrong(
+            "every segment lies behind max_seconds".into(),
+            "make max_seconds larger, or leave the clip out",
+        )),
+        false => Ok(spans),
+    }
 }
 
 fn same_width(entry: &Entry, width: usize, first: Option<usize>) -> Result<()> {

@@ -70,13 +70,12 @@ impl AudioData {
                 (alphabet, train, val, Vec::new())
             }
             None => {
-                let column = config.label_column().unwrap_or(asked.column());
-                let entries = source::entries(config.path(), config, column)?;
+                let entries = source::entries(config.path(), config, asked)?;
                 let mut parts = Parts::of(entries, config)?;
                 if let Some(path) = config.val() {
-                    parts.val = source::entries(path, config, column)?;
+                    parts.val = source::entries(path, config, asked)?;
                 }
-                let labels = parts.train.iter().map(|entry| entry.label.as_str());
+                let labels = parts.train.iter().flat_map(Entry::labels);
                 let alphabet = given.unwrap_or_else(|| asked.alphabet(labels));
                 let read =
                     |entries: &[Entry]| clips::read(entries, config, asked, &alphabet, &reader);
@@ -190,10 +189,7 @@ impl AudioData {
                 let range = start..start + u64::from(made.test_clips);
                 clips::generate(range, config.sample_rate(), self.width(), &self.alphabet)?
             }
-            (None, Some(path)) => {
-                let column = config.label_column().unwrap_or(self.asked.column());
-                self.read(&source::entries(path, config, column)?)?
-            }
+            (None, Some(path)) => self.read(&source::entries(path, config, self.asked)?)?,
             (None, None) => self.read(&self.test_entries)?,
         };
         let test = (!clips.is_empty()).then(|| {
@@ -323,6 +319,10 @@ fn fingerprint(parts: &[&Vec<Clip>], alphabet: &[String]) -> blake3::Hash {
             hasher.update(&(numbers.len() as u64).to_le_bytes());
             let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
             hasher.update(&bytes);
+            for span in &clip.spans {
+                hasher.update(&(span.start as u64).to_le_bytes());
+                hasher.update(&(span.end as u64).to_le_bytes());
+            }
             for target in &clip.target {
                 hasher.update(&target.to_le_bytes());
             }

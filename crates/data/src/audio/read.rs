@@ -62,6 +62,16 @@ impl ClipReader {
         &self.extractor
     }
 
+    /// Samples a second, in Hz.
+    pub(super) fn rate(&self) -> u32 {
+        self.rate
+    }
+
+    /// Samples behind which a clip is cut or refused.
+    pub(super) fn max_samples(&self) -> usize {
+        self.max_samples
+    }
+
     /// The frames of the whole file at `path`, `[n, width]`, and their width.
     ///
     /// # Errors
@@ -226,6 +236,7 @@ impl Entry {
             offset: 0.0,
             duration: None,
             label: String::new(),
+            segments: Vec::new(),
             columns: Default::default(),
         }
     }

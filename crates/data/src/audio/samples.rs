@@ -106,9 +106,21 @@ impl ClipSamples {
         let n = frames.len() / clip.width.max(1);
         let target = match self.asked {
             Asked::Class | Asked::Text => clip.target.clone(),
-            Asked::Frames => clip.target.repeat(n),
+            Asked::Frames => {
+                let hop = self.extractor.hop();
+                let class = |frame: usize| clip.class_at(self.origin(frame * hop, draws));
+                (0..n).map(class).collect()
+            }
         };
         Made { frames, target }
+    }
+
+    /// Where sample `at` of a changed clip was before.
+    fn origin(&self, at: usize, draws: Draws) -> i64 {
+        match &self.augment {
+            Some(augment) if augment.changes_samples() => augment.origin(at, self.rate, draws),
+            _ => at as i64,
+        }
     }
 
     fn extract(&self, samples: &[f32], draws: Draws) -> Vec<f32> {
@@ -132,7 +144,12 @@ impl ClipSamples {
             samples.resize(samples.len() + gap, 0.0);
             let start = samples.len();
             samples.extend_from_slice(sound);
-            spans.push((start..samples.len(), clip.target[0]));
+            match clip.spans.as_slice() {
+                [] => spans.push((start..samples.len(), clip.target[0])),
+                parts => spans.extend(parts.iter().zip(&clip.target).map(|(part, &class)| {
+                    (start + part.start..start + part.end.min(sound.len()), class)
+                })),
+            }
             target.extend_from_slice(&clip.target);
         }
         let frames = self.extract(&samples, draws);

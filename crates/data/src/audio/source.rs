@@ -3,11 +3,15 @@
 mod folder;
 mod inside;
 mod manifest;
+mod segments;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub(super) use segments::Segment;
+
 use super::AudioDataConfig;
+use super::targets::Asked;
 use crate::{Place, Result};
 
 /// One clip before it is read.
@@ -25,6 +29,8 @@ pub(super) struct Entry {
     pub(super) duration: Option<f64>,
     /// The class, or the text.
     pub(super) label: String,
+    /// The classes of its stretches, by time; empty where `label` is that of all.
+    pub(super) segments: Vec<Segment>,
     /// The other columns of its row that are asked for, by name.
     pub(super) columns: BTreeMap<String, String>,
 }
@@ -43,14 +49,10 @@ pub(super) enum Part {
 /// # Errors
 ///
 /// If there is nothing, or a row is wrong.
-pub(super) fn entries(
-    path: &Path,
-    config: &AudioDataConfig,
-    label_column: &str,
-) -> Result<Vec<Entry>> {
+pub(super) fn entries(path: &Path, config: &AudioDataConfig, asked: Asked) -> Result<Vec<Entry>> {
     match path.is_dir() {
         true => folder::entries(path),
-        false => manifest::entries(path, config, label_column),
+        false => manifest::entries(path, config, asked),
     }
 }
 
@@ -58,6 +60,13 @@ pub(super) fn entries(
 pub(super) const SPLIT: &str = "split";
 
 impl Entry {
+    /// What is said about it: a label for each segment, or one.
+    pub(super) fn labels(&self) -> impl Iterator<Item = &str> {
+        let of_all = self.segments.is_empty().then_some(self.label.as_str());
+        let each = self.segments.iter().map(|segment| segment.label.as_str());
+        each.chain(of_all)
+    }
+
     /// What the configuration, or else the manifest, says about which part it belongs to;
     /// `None` if neither does.
     ///

@@ -37,7 +37,7 @@ impl Asked {
         symbols.into_iter().collect()
     }
 
-    /// The answer of `entry`, as places in `alphabet`: one, or one a character.
+    /// The answer of `entry`, as places in `alphabet`: one, one a segment, or one a character.
     ///
     /// # Errors
     ///
@@ -53,7 +53,8 @@ impl Asked {
             })
         };
         match self {
-            Self::Class | Self::Frames => Ok(vec![place(&entry.label)?]),
+            Self::Class => Ok(vec![place(&entry.label)?]),
+            Self::Frames => entry.labels().map(place).collect(),
             Self::Text if entry.label.is_empty() => Err(Error::EmptyExample {
                 at: entry.at.clone(),
             }),

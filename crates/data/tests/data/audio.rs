@@ -263,6 +263,102 @@ fn the_training_part_gets_mean_0_and_deviation_1_and_others_the_same_numbers() -
 }
 
 #[test]
+fn segments_label_the_frames_they_cover() -> TestResult {
+    let folder = Folder::new()?;
+    // 0.4 s at 8 kHz; with a hop of 400 samples frames stand at 0, 0.05, ..., 0.4 s.
+    folder.write("a.wav", wav(8000, 1, &tone(3200, 0.3)))?;
+    let table = || {
+        json!({
+            "path": folder.path("m.jsonl"), "val_fraction": 0.0,
+            "features": {"hop": 400, "n_mels": 12},
+        })
+    };
+    let manifest = |segments: &str| {
+        let line = format!(r#"{{"path": "a.wav", "label": "all", "segments": {segments}}}"#);
+        let other = r#"{"path": "a.wav", "label": "whole"}"#;
+        folder.write("m.jsonl", format!("{other}\n{line}\n"))
+    };
+    let classes = |data: &AudioData, epoch| -> Result<Vec<u32>, Box<dyn std::error::Error>> {
+        let sample = data::Sample { epoch, index: 1 };
+        match data.train().pack(&[sample], &Pattern::Full)?.targets {
+            Targets::Classes(classes) => Ok(classes.to_vec()),
+            other => Err(format!("{other:?}").into()),
+        }
+    };
+    // In any order; the last frame stands at the end of the clip.
+    manifest(
+        r#"[{"start": 0.3, "end": 0.4, "label": "b"}, {"start": 0.05, "end": 0.15, "label": "a"}]"#,
+    )?;
+    let data = open(&folder, Asked::Frames, table())?;
+    assert_eq!(data.labels(), ["a", "b", "whole"]);
+    let no = IGNORED;
+    assert_eq!(classes(&data, 0)?, [no, 0, 0, no, no, no, 1, 1, 1]);
+    // Where a clip is asked about as a whole, it is its label that counts.
+    let whole = open(&folder, Asked::Class, table())?;
+    assert_eq!(whole.labels(), ["all", "whole"]);
+    // Moved sound takes its labels along: by up to 0.1 s, two frames.
+    let mut moved = table();
+    moved["augment"] = json!({"shift_ms": 100.0});
+    let moved = open(&folder, Asked::Frames, moved)?;
+    let mut starts = BTreeSet::new();
+    for epoch in 0..40 {
+        let classes = classes(&moved, epoch)?;
+        let first_b = classes.iter().position(|&class| class == 1).ok_or("no b")?;
+        starts.insert(first_b);
+        if let Some(last_a) = classes.iter().rposition(|&class| class == 0) {
+            assert_eq!(first_b - last_a, 4, "{classes:?}");
+        }
+    }
+    assert_eq!(starts, BTreeSet::from([5, 6, 7, 8]));
+
+    for (segments, fault) in [
+        (
+            r#"[{"start": 0.3, "end": 0.1, "label": "a"}]"#,
+            "m.jsonl:2: segments[0] begins at 0.3 s and ends at 0.1 s; let it end after",
+        ),
+        (
+            r#"[{"start": -1, "end": 0.1, "label": "a"}]"#,
+            "segments[0] begins at -1 s",
+        ),
+        (
+            r#"[{"start": 0.2, "end": 0.3, "label": "a"}, {"start": 0, "end": 0.25, "label": "b"}]"#,
+            "m.jsonl:2: segments[0] begins at 0.2 s, before segments[1] ends at 0.25 s; let one end",
+        ),
+        (
+            r#"[{"start": 0.2, "end": 0.5, "label": "a"}]"#,
+            "m.jsonl:2: a segment ends at 0.5 s, but the clip lasts 0.400 s; mend",
+        ),
+        (
+            r#"[{"start": 0.2, "stop": 0.5, "label": "a"}]"#,
+            "segments[0]: unknown field `stop`",
+        ),
+        (r#"["a"]"#, "segments[0]: invalid type"),
+        (r#"{"start": 0.2}"#, "`segments` is not a list; write [{"),
+        ("[]", "`segments` is empty; list at least one"),
+    ] {
+        manifest(segments)?;
+        let error = open(&folder, Asked::Frames, table())
+            .err()
+            .ok_or(segments)?;
+        assert!(error.to_string().contains(fault), "{error}");
+    }
+    // A class that a model does not know.
+    manifest(r#"[{"start": 0.2, "end": 0.3, "label": "c"}]"#)?;
+    let known = Open {
+        labels: Some(vec!["a".into(), "whole".into()]),
+        ..Open::default()
+    };
+    let error = AudioData::open(&config(&folder, table())?, Asked::Frames, &known).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("m.jsonl:2: label `c` is not one of the classes"),
+        "{error}"
+    );
+    Ok(())
+}
+
+#[test]
 fn joined_clips_spell_their_labels_and_stay_with_their_speaker() -> TestResult {
     let folder = set(30)?;
     let join = json!({"clips": [2, 4], "strings": 40, "eval_strings": 10, "column": "speaker", "gap_ms": [0, 30]});

@@ -20,6 +20,7 @@ pub(super) fn entries(path: &Path) -> Result<Vec<Entry>> {
                 offset: 0.0,
                 duration: None,
                 label: label.to_string(),
+                segments: Vec::new(),
                 columns: BTreeMap::new(),
             });
         }

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! `path` is relative to the manifest and stays in its folder; `offset` and `duration`, in
-//! seconds, may be absent or empty; `split` may be absent. JSON Lines have the same keys.
+//! seconds, may be absent or empty; `split` may be absent. JSON Lines have the same keys
+//! and, where every frame is asked about, [`segments`](super::segments) instead of a label.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,18 +17,15 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::inside::inside;
+use super::segments::segments;
 use super::{Entry, SPLIT};
-use crate::audio::AudioDataConfig;
+use crate::audio::{Asked, AudioDataConfig};
 use crate::rows::Rows;
 use crate::text::source::MAX_RECORD;
 use crate::{Error, Place, Result};
 
 /// Rows of the manifest at `path`, of those columns that are used.
-pub(super) fn entries(
-    path: &Path,
-    config: &AudioDataConfig,
-    label_column: &str,
-) -> Result<Vec<Entry>> {
+pub(super) fn entries(path: &Path, config: &AudioDataConfig, asked: Asked) -> Result<Vec<Entry>> {
     let file = File::open(path).map_err(|cause| Error::read(path, cause))?;
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
     let records = match extension.to_str() {
@@ -48,7 +46,7 @@ pub(super) fn entries(
     wanted.extend(config.join().and_then(|join| join.column()));
     let entries = records
         .into_iter()
-        .map(|record| record.entry(folder, config, label_column, &wanted))
+        .map(|record| record.entry(folder, config, asked, &wanted))
         .collect::<Result<Vec<_>>>()?;
     match entries.is_empty() {
         true => Err(wrong(
@@ -72,6 +70,7 @@ pub(super) fn wrong(at: &Place, reason: String) -> Error {
 struct Record {
     at: Place,
     fields: BTreeMap<String, String>,
+    segments: Option<Value>,
 }
 
 impl Record {
@@ -79,7 +78,7 @@ impl Record {
         mut self,
         folder: &Path,
         config: &AudioDataConfig,
-        label_column: &str,
+        asked: Asked,
         wanted: &[&str],
     ) -> Result<Entry> {
         let mut columns = BTreeMap::new();
@@ -96,7 +95,14 @@ impl Record {
             _ => (name.as_str(), None),
         };
         let path = inside(folder, file, &self.at)?;
-        let label = self.take(label_column)?;
+        let segments = match self.segments.take() {
+            Some(list) if asked == Asked::Frames => segments(list, &self.at)?,
+            _ => Vec::new(),
+        };
+        let label = match segments.is_empty() {
+            true => self.take(config.label_column().unwrap_or(asked.column()))?,
+            false => String::new(),
+        };
         let offset = self.seconds("offset")?.unwrap_or(0.0);
         let duration = self.seconds("duration")?;
         if duration == Some(0.0) {
@@ -109,6 +115,7 @@ impl Record {
             offset,
             duration,
             label,
+            segments,
             columns,
         })
     }
@@ -167,7 +174,11 @@ fn table(file: File, path: &Path, delimiter: u8) -> Result<Vec<Record>> {
             .enumerate()
             .map(|(i, name)| Ok((name.clone(), rows.field(i, &at)?)))
             .collect::<Result<_>>()?;
-        records.push(Record { at, fields });
+        records.push(Record {
+            at,
+            fields,
+            segments: None,
+        });
     }
     Ok(records)
 }
@@ -194,12 +205,13 @@ fn lines(file: File, path: &Path) -> Result<Vec<Record>> {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let object: Map<String, Value> =
+        let mut object: Map<String, Value> =
             serde_json::from_slice(&line).map_err(|error| Error::Json {
                 at: Place::column(path, number, error.column().max(1) as u64),
                 reason: crate::text::without_place(&error),
                 remedy: "every line must be one object such as {\"path\": \"a.wav\", \"label\": \"...\"}",
             })?;
+        let segments = object.remove("segments").filter(|list| !list.is_null());
         let fields = object
             .into_iter()
             .filter_map(|(key, value)| match value {
@@ -209,7 +221,11 @@ fn lines(file: File, path: &Path) -> Result<Vec<Record>> {
                 Value::Null | Value::Array(_) | Value::Object(_) => None,
             })
             .collect();
-        records.push(Record { at, fields });
+        records.push(Record {
+            at,
+            fields,
+            segments,
+        });
     }
     Ok(records)
 }
