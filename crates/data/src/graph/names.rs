@@ -126,19 +126,18 @@ impl Names {
             maps.resize_with(row.categories.len(), HashMap::new);
             columns.numbers = row.numbers.len();
         }
-        let (found, expected) = (row.numbers.len(), columns.numbers);
-        if found != expected {
-            return Err(at.refuse(
-                format!("{found} numbers, but the other {what}s have {expected}"),
-                "give every one the same features",
-            ));
-        }
-        let (found, expected) = (row.categories.len(), columns.categories.len());
-        if found != expected {
-            return Err(at.refuse(
-                format!("{found} categories, but the other {what}s have {expected}"),
-                "give every one the same features",
-            ));
+        let numbers = (row.numbers.len(), columns.numbers, "numbers");
+        let categories = (row.categories.len(), columns.categories.len(), "categories");
+        for (found, expected, of) in [numbers, categories] {
+            if found == expected {
+                continue;
+            }
+            let (others, remedy) = match self.frozen {
+                true => ("training", "give every one what the model was trained on"),
+                false => ("other", "give every one the same features"),
+            };
+            let reason = format!("{found} {of}, but the {others} {what}s have {expected}");
+            return Err(at.refuse(reason, remedy));
         }
         if let Some(number) = row.numbers.iter().find(|number| !number.is_finite()) {
             return Err(at.refuse(
