@@ -6,6 +6,9 @@ use std::path::Path;
 
 use crate::{Error, Place, Result};
 
+/// A record of text or a row of a table with more bytes than this is refused.
+pub const MAX_RECORD: usize = 16 << 20;
+
 /// A line with more bytes than this is refused, where nothing else is said.
 pub(crate) const MAX_LINE: usize = 64 << 20;
 

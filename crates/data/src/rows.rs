@@ -9,7 +9,7 @@ use std::str;
 
 use csv::{ByteRecord, ErrorKind, ReaderBuilder, Terminator};
 
-use crate::text::source::MAX_RECORD;
+use crate::lines::MAX_RECORD;
 use crate::{Error, Place, Result};
 
 /// The rows of a file, with their places.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::draft::At;
+use super::at::At;
 use super::names::Names;
 use super::open::Loaded;
 use super::samples::{Answers, Asked, Part as PartSamples, Set, classes_where};

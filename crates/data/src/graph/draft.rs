@@ -2,46 +2,11 @@
 
 use attn_core::mask::Csr;
 
+use super::at::At;
 use super::names::{Kind, Names, Row};
 use super::set::{Graph, Label, Part, Values};
 use super::{DuplicateEdges, GraphDataConfig};
-use crate::{Error, IGNORED, Place, Result};
-
-/// Where in a file something stands; inside a JSON object also its path.
-#[derive(Debug, Clone)]
-pub(super) struct At {
-    pub(super) place: Place,
-    pub(super) inside: Option<String>,
-}
-
-impl At {
-    pub(super) fn place(place: &Place) -> Self {
-        Self {
-            place: place.clone(),
-            inside: None,
-        }
-    }
-
-    pub(super) fn inside(place: &Place, path: String) -> Self {
-        Self {
-            place: place.clone(),
-            inside: Some(path),
-        }
-    }
-
-    /// The error that something here is wrong.
-    pub(super) fn refuse(&self, reason: impl Into<String>, remedy: &'static str) -> Error {
-        let reason = reason.into();
-        Error::Graph {
-            at: self.place.clone(),
-            reason: match &self.inside {
-                Some(path) => format!("{path}: {reason}"),
-                None => reason,
-            },
-            remedy,
-        }
-    }
-}
+use crate::{IGNORED, Place, Result};
 
 /// One graph, node after node and edge after edge.
 #[derive(Debug)]

@@ -15,6 +15,7 @@
 //! twice is refused, or merged on request; one from a node to itself is kept. A node
 //! without edges is fine: it reads nothing, unless `self_loops` lets it read itself.
 
+mod at;
 mod choices;
 mod config;
 mod cut;

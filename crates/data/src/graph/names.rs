@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::draft::At;
+use super::at::At;
 use super::set::{Columns, Schema, UNKNOWN, Values};
 use crate::{Error, IGNORED, Place, Result};
 

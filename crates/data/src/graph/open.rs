@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::at::At;
 use super::cut::{Cutter, graph_classes, graph_numbers, nothing_to_train, numbers};
-use super::draft::At;
 use super::generate::{cluster, karate, pattern, random};
 use super::names::Names;
 use super::prepare::{add_columns, prepare};

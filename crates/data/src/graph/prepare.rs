@@ -108,7 +108,8 @@ fn add_self_loops(graph: &mut Graph, schema: &Schema) {
 mod tests {
     use super::*;
     use crate::Place;
-    use crate::graph::draft::{At, Draft, EdgePlace};
+    use crate::graph::at::At;
+    use crate::graph::draft::{Draft, EdgePlace};
     use crate::graph::names::{Names, Row};
 
     fn config(keys: &str) -> GraphDataConfig {

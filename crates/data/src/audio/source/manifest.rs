@@ -20,8 +20,8 @@ use super::inside::inside;
 use super::segments::segments;
 use super::{Entry, SPLIT};
 use crate::audio::{Asked, AudioDataConfig};
+use crate::lines::MAX_RECORD;
 use crate::rows::Rows;
-use crate::text::source::MAX_RECORD;
 use crate::{Error, Place, Result};
 
 /// Rows of the manifest at `path`, of those columns that are used.

@@ -3,7 +3,8 @@
 //! <https://doi.org/10.1086/jar.33.4.3629752>.
 
 use crate::graph::GraphDataConfig;
-use crate::graph::draft::{At, Draft, EdgePlace};
+use crate::graph::at::At;
+use crate::graph::draft::{Draft, EdgePlace};
 use crate::graph::names::{Names, Row};
 use crate::graph::set::{Graph, Part};
 use crate::{Place, Result};

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::numbered::parse;
 use crate::Result;
-use crate::graph::draft::At;
+use crate::graph::at::At;
 use crate::lines::Lines;
 
 /// Numbers of graphs, from 0.

@@ -19,7 +19,8 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::graph::GraphDataConfig;
-use crate::graph::draft::{At, Draft, EdgePlace};
+use crate::graph::at::At;
+use crate::graph::draft::{Draft, EdgePlace};
 use crate::graph::names::{Names, Row};
 use crate::graph::set::{Graph, Label, Part};
 use crate::lines::{Lines, MAX_LINE};

@@ -14,7 +14,8 @@ use std::str::FromStr;
 
 use crate::Result;
 use crate::graph::GraphDataConfig;
-use crate::graph::draft::{At, Draft, EdgePlace};
+use crate::graph::at::At;
+use crate::graph::draft::{Draft, EdgePlace};
 use crate::graph::names::{Names, Row};
 use crate::graph::set::{Graph, Label};
 use crate::lines::Lines;

@@ -9,7 +9,8 @@ use std::path::Path;
 
 use crate::Result;
 use crate::graph::GraphDataConfig;
-use crate::graph::draft::{At, Draft, EdgePlace};
+use crate::graph::at::At;
+use crate::graph::draft::{Draft, EdgePlace};
 use crate::graph::names::{Names, Row};
 use crate::graph::set::{Graph, Label, Part};
 use crate::graph::structure::rings;

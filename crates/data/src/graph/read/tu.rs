@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use super::tables::numbers;
 use crate::graph::GraphDataConfig;
-use crate::graph::draft::{At, Draft, EdgePlace};
+use crate::graph::at::At;
+use crate::graph::draft::{Draft, EdgePlace};
 use crate::graph::names::{Names, Row};
 use crate::graph::set::{Graph, Label};
 use crate::lines::Lines;

@@ -19,8 +19,7 @@ use self::table::Table;
 use super::{Format, TextDataConfig};
 use crate::{Error, Place, Result};
 
-/// A record with more bytes than this is refused.
-pub const MAX_RECORD: usize = 16 << 20;
+pub use crate::lines::MAX_RECORD;
 
 /// A part of a document, of bounded size.
 #[derive(Debug, Clone, PartialEq, Eq)]
