@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
+use super::entry::Entry;
 use super::read::{ClipReader, Content};
-use super::source::Entry;
 use super::targets::Asked;
 use super::{AudioDataConfig, generated};
 use crate::{Error, IGNORED, Place, Result, Skips};

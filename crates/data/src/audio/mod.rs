@@ -13,6 +13,7 @@ mod augment;
 mod clips;
 mod config;
 pub mod decode;
+mod entry;
 mod features;
 mod generated;
 mod join;

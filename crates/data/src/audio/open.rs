@@ -3,10 +3,11 @@
 use std::sync::{Arc, OnceLock};
 
 use super::clips::{self, Clip};
+use super::entry::{Entry, Part};
 use super::features::{Normalize, Statistics};
 use super::read::{ClipReader, Content};
 use super::samples::ClipSamples;
-use super::source::{self, Entry, Part};
+use super::source;
 use super::targets::{self, Asked};
 use super::{AudioDataConfig, generated};
 use crate::order::Permutation;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::AudioDataConfig;
 use super::decode::decode;
+use super::entry::Entry;
 use super::features::{Extractor, Statistics};
 use super::resample::resample;
-use super::source::Entry;
 use crate::npy::{Array, Npz};
 use crate::{Error, Place, Result};
 

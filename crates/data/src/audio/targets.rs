@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::source::Entry;
+use super::entry::Entry;
 use crate::{Error, Place, Result};
 
 /// What a model should say about a clip.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::at::At;
+use super::load::Loaded;
 use super::names::Names;
-use super::open::Loaded;
 use super::samples::{Answers, Asked, Part as PartSamples, Set, classes_where};
 use super::set::{Graph, Part, Schema};
 use super::split::{Cut, cut_off, folds};

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use super::at::At;
 use super::cut::{Cutter, graph_classes, graph_numbers, nothing_to_train, numbers};
-use super::generate::{cluster, karate, pattern, random};
+use super::load::{hash_files, load};
 use super::names::Names;
 use super::prepare::{add_columns, prepare};
-use super::recipe::Recipe;
 use super::samples::{Answers, Asked, Part as PartSamples, Set, classes_where};
 use super::set::{Graph, Scale, Schema};
 use super::{GraphDataConfig, links, read};
@@ -209,73 +208,6 @@ fn without_distances(schema: &Schema, config: &GraphDataConfig) -> Schema {
         schema.edges.categories.pop();
     }
     schema
-}
-
-/// Graphs by where they come from.
-#[derive(Debug, Default)]
-pub(super) struct Loaded {
-    pub(super) main: Vec<Graph>,
-    /// Graphs that are of the validation part for sure.
-    pub(super) val: Vec<Graph>,
-    /// Graphs that are of the test part for sure.
-    pub(super) test: Vec<Graph>,
-}
-
-impl Loaded {
-    pub(super) fn all(&mut self) -> impl Iterator<Item = &mut Graph> {
-        let both = self.main.iter_mut().chain(&mut self.val);
-        both.chain(&mut self.test)
-    }
-}
-
-fn load(
-    config: &GraphDataConfig,
-    names: &mut Names,
-    fingerprint: &mut blake3::Hasher,
-) -> Result<Loaded> {
-    // How the data are cut and what is added is part of what they are.
-    fingerprint.update(format!("{config:?}").as_bytes());
-    let path = config.path();
-    if let (Ok(Some(recipe)), Some(counts)) = (config.recipe(), config.generate()) {
-        let made = match recipe {
-            Recipe::Pattern => pattern(counts),
-            Recipe::Cluster => cluster(counts),
-            Recipe::Random => random(counts),
-        };
-        *names = Names::frozen(&made.schema);
-        return Ok(Loaded {
-            main: made.train,
-            val: made.val,
-            test: made.test,
-        });
-    }
-    let main = match path.to_str() == Some(GraphDataConfig::KARATE) {
-        true => vec![karate(names, config)?],
-        false => {
-            hash_files(path, config, fingerprint)?;
-            read::read(path, config, names)?
-        }
-    };
-    Ok(Loaded {
-        main,
-        ..Loaded::default()
-    })
-}
-
-fn hash_files(
-    path: &std::path::Path,
-    config: &GraphDataConfig,
-    fingerprint: &mut blake3::Hasher,
-) -> Result<()> {
-    for path in read::files(path, config)? {
-        let file = std::fs::File::open(&path).map_err(|cause| Error::read(&path, cause))?;
-        let mut content = blake3::Hasher::new();
-        content
-            .update_reader(file)
-            .map_err(|cause| Error::read(&path, cause))?;
-        fingerprint.update(content.finalize().as_bytes());
-    }
-    Ok(())
 }
 
 fn check_classes(task: GraphTask, schema: &Schema, place: &Place) -> Result<()> {

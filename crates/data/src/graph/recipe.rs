@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::config::{GraphConfigError, out_of_range};
+use super::invalid::{GraphConfigError, out_of_range};
 
 /// Most graphs that are made of one recipe.
 const MAX_GRAPHS: usize = 1 << 20;

@@ -12,6 +12,7 @@ mod augment;
 mod config;
 mod data;
 mod decode;
+mod invalid;
 mod jpeg;
 mod labels;
 mod picture;
@@ -24,8 +25,9 @@ use std::path::Path;
 use attn_core::input::{ImageShape, Images};
 
 pub use augment::AugmentConfig;
-pub use config::{ConfigError, Format, ImageDataConfig};
+pub use config::{Format, ImageDataConfig};
 pub use data::{ImageData, Statistics};
+pub use invalid::ConfigError;
 pub use picture::Colour;
 
 use crate::{Error, Place, Result};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Entry;
+use crate::audio::entry::Entry;
 use crate::{Error, Place, Result};
 
 /// The files in the folders of `path`, which name their class; hidden ones are passed over.

@@ -11,16 +11,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use super::inside::inside;
 use super::segments::segments;
-use super::{Entry, SPLIT};
+use crate::audio::entry::{Entry, SPLIT, wrong};
 use crate::audio::{Asked, AudioDataConfig};
-use crate::lines::MAX_RECORD;
+use crate::lines::{Lines, MAX_RECORD};
 use crate::rows::Rows;
 use crate::{Error, Place, Result};
 
@@ -54,15 +53,6 @@ pub(super) fn entries(path: &Path, config: &AudioDataConfig, asked: Asked) -> Re
             "the manifest names no clip".into(),
         )),
         false => Ok(entries),
-    }
-}
-
-/// An error about a row.
-pub(super) fn wrong(at: &Place, reason: String) -> Error {
-    Error::Table {
-        at: at.clone(),
-        reason,
-        remedy: "mend the manifest",
     }
 }
 
@@ -184,30 +174,12 @@ fn table(file: File, path: &Path, delimiter: u8) -> Result<Vec<Record>> {
 }
 
 fn lines(file: File, path: &Path) -> Result<Vec<Record>> {
-    let mut reader = BufReader::new(file);
+    let mut lines = Lines::new(file, path, MAX_RECORD);
     let mut records = Vec::new();
-    for number in 1.. {
-        let at = Place::line(path, number);
-        let mut line = Vec::new();
-        let read = reader
-            .by_ref()
-            .take(MAX_RECORD as u64 + 1)
-            .read_until(b'\n', &mut line);
-        if read.map_err(|cause| Error::read(path, cause))? == 0 {
-            break;
-        }
-        if line.len() > MAX_RECORD {
-            return Err(Error::RecordTooLong {
-                at,
-                limit: MAX_RECORD,
-            });
-        }
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
+    while let Some(line) = lines.next_filled()? {
         let mut object: Map<String, Value> =
-            serde_json::from_slice(&line).map_err(|error| Error::Json {
-                at: Place::column(path, number, error.column().max(1) as u64),
+            serde_json::from_str(&line).map_err(|error| Error::Json {
+                at: lines.column(error.column()),
                 reason: crate::text::without_place(&error),
                 remedy: "every line must be one object such as {\"path\": \"a.wav\", \"label\": \"...\"}",
             })?;
@@ -222,7 +194,7 @@ fn lines(file: File, path: &Path) -> Result<Vec<Record>> {
             })
             .collect();
         records.push(Record {
-            at,
+            at: lines.place(),
             fields,
             segments,
         });

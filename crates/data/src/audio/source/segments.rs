@@ -7,22 +7,10 @@
 //! Times are in seconds from where the clip begins. Frames that no segment covers have no
 //! label.
 
-use serde::Deserialize;
 use serde_json::Value;
 
+use crate::audio::entry::Segment;
 use crate::{Error, Place, Result};
-
-/// A stretch of a clip, and what it is.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(in crate::audio) struct Segment {
-    /// Where it begins, in seconds.
-    pub(in crate::audio) start: f64,
-    /// Where it ends, in seconds.
-    pub(in crate::audio) end: f64,
-    /// Its class.
-    pub(in crate::audio) label: String,
-}
 
 /// The segments that the record at `at` lists, by time.
 ///

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::image::config::ConfigError;
+use crate::image::ConfigError;
 
 /// Largest border that a crop may reach into, in pixels.
 const MAX_BORDER: usize = 64;
