@@ -36,15 +36,18 @@ pub fn instruction_set() -> &'static str {
 }
 
 /// Asks for the memory of `row`, which will be read soon.
+///
+/// Into the second cache: the first is too small for what is asked ahead, and would lose
+/// what is being worked on.
 #[inline(always)]
 pub(crate) fn prefetch<T>(row: &[T]) {
-    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
     const LINE: usize = 64;
     let start = row.as_ptr().cast::<i8>();
     for offset in (0..size_of_val(row)).step_by(LINE) {
         // SAFETY: `offset` is below the bytes of `row`; the instruction is part of
         // every x86-64, and changes nothing that a program can see.
-        unsafe { _mm_prefetch(start.add(offset), _MM_HINT_T0) };
+        unsafe { _mm_prefetch(start.add(offset), _MM_HINT_T1) };
     }
 }
 
