@@ -25,6 +25,7 @@ mod batch;
 mod bucket;
 mod contain;
 mod error;
+mod folder;
 pub mod graph;
 pub mod image;
 mod lines;

@@ -1,18 +1,18 @@
 //! A folder with a folder for each class.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::audio::entry::Entry;
+use crate::folder::children;
 use crate::{Error, Place, Result};
 
 /// The files in the folders of `path`, which name their class; hidden ones are passed over.
 pub(super) fn entries(path: &Path) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
-    for class in sorted(path)?.into_iter().filter(|path| path.is_dir()) {
+    for class in children(path)?.into_iter().filter(|path| path.is_dir()) {
         let label = class.file_name().unwrap_or_default().to_string_lossy();
-        for file in sorted(&class)?.into_iter().filter(|path| path.is_file()) {
+        for file in children(&class)?.into_iter().filter(|path| path.is_file()) {
             entries.push(Entry {
                 at: Place::file(&file),
                 path: file,
@@ -33,17 +33,4 @@ pub(super) fn entries(path: &Path) -> Result<Vec<Entry>> {
         )),
         false => Ok(entries),
     }
-}
-
-fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {
-    let failed = |cause| Error::read(folder, cause);
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if !entry.file_name().to_string_lossy().starts_with('.') {
-            paths.push(entry.path());
-        }
-    }
-    paths.sort();
-    Ok(paths)
 }

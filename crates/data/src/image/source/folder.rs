@@ -1,9 +1,9 @@
 //! A folder for each class.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::files::Listed;
+use crate::folder::{children, files_below};
 use crate::{Error, Place, Result};
 
 /// Extensions of the files that are pictures; others are passed over.
@@ -20,8 +20,8 @@ pub(super) fn list(root: &Path) -> Result<Vec<Listed>> {
     let mut listed = Vec::new();
     for class in children(root)?.into_iter().filter(|path| path.is_dir()) {
         let label = class.file_name().unwrap_or_default().to_string_lossy();
-        let mut files = Vec::new();
-        walk(&class, &mut files)?;
+        let mut files = files_below(&class)?;
+        files.retain(|path| is_picture(path));
         if files.is_empty() {
             return Err(Error::image(
                 &Place::file(&class),
@@ -44,35 +44,6 @@ pub(super) fn list(root: &Path) -> Result<Vec<Listed>> {
         )),
         false => Ok(listed),
     }
-}
-
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    for path in children(folder)? {
-        let linked = fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink());
-        if path.is_dir() {
-            // Links between folders may go round in circles.
-            if !linked {
-                walk(&path, files)?;
-            }
-        } else if is_picture(&path) {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-/// What is in `folder` and not hidden, sorted.
-fn children(folder: &Path) -> Result<Vec<PathBuf>> {
-    let failed = |cause| Error::read(folder, cause);
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if !entry.file_name().to_string_lossy().starts_with('.') {
-            paths.push(entry.path());
-        }
-    }
-    paths.sort();
-    Ok(paths)
 }
 
 fn is_picture(path: &Path) -> bool {

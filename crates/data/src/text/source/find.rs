@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::folder::files_below;
 use crate::{Error, Place, Result};
 
 /// The files that `path` names, sorted.
@@ -11,7 +12,7 @@ pub(super) fn find(path: &Path) -> Result<Vec<PathBuf>> {
     let name = path.to_string_lossy();
     let mut files = Vec::new();
     match fs::metadata(path) {
-        Ok(found) if found.is_dir() => walk(path, &mut files)?,
+        Ok(found) if found.is_dir() => files = files_below(path)?,
         Ok(_) => files.push(path.to_path_buf()),
         Err(_) if name.contains(['*', '?', '[']) => {
             let options = glob::MatchOptions {
@@ -39,22 +40,4 @@ pub(super) fn find(path: &Path) -> Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
-}
-
-/// All files below `folder`, but for hidden ones and linked folders.
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let failed = |cause| Error::read(folder, cause);
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let path = entry.path();
-        if entry.file_name().to_string_lossy().starts_with('.') {
-            continue;
-        }
-        if entry.file_type().map_err(failed)?.is_dir() {
-            walk(&path, files)?;
-        } else if path.is_file() {
-            files.push(path);
-        }
-    }
-    Ok(())
 }
