@@ -26,10 +26,7 @@ pub fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     same_dtype(x, [y])?;
     with_real!(x, T => {
         let (mut sum, term) = (values::<T>(x)?.to_vec(), values::<T>(y)?);
-        rows_mut(&mut sum, 1, |first, sum| {
-            let term = &term[first..first + sum.len()];
-            T::dispatch(AddTo { sum, term });
-        });
+        add_to(&mut sum, &term);
         record(AddNode, &[x, y], sum, x.shape().clone())
     })
 }
@@ -51,7 +48,14 @@ impl Node for AddNode {
     }
 }
 
-/// `sum += term`
+/// `sum += term`, by all threads.
+pub(crate) fn add_to<T: Real>(sum: &mut [T], term: &[T]) {
+    rows_mut(sum, 1, |first, sum| {
+        let term = &term[first..first + sum.len()];
+        T::dispatch(AddTo { sum, term });
+    });
+}
+
 struct AddTo<'a, T> {
     sum: &'a mut [T],
     term: &'a [T],

@@ -1,6 +1,7 @@
 //! Where a run computes, and with how many threads.
 
 use candle_core::Device;
+use kernels::Precision;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::config::{self, Document, RunTable};
@@ -21,6 +22,22 @@ pub fn open(run: &RunTable, document: &Document) -> Result<Device> {
             Err(document.reject("run", &message).into())
         }
     }
+}
+
+/// How products are made in training: as `run` asks where this machine can, else, with a
+/// warning, as `f32`.
+pub fn precision(run: &RunTable) -> Precision {
+    let asked = match run.precision() {
+        config::Precision::F32 => Precision::F32,
+        config::Precision::Bf16 => Precision::Bf16,
+    };
+    if asked.is_supported() {
+        return asked;
+    }
+    tracing::warn!(
+        "run.precision = \"bf16\": this processor has no instructions for it (AVX512-BF16); products are made in f32"
+    );
+    Precision::F32
 }
 
 /// The pool that a whole command runs in: one for our kernels and for matrix products.

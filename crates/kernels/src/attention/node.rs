@@ -9,6 +9,7 @@ use super::dropout::Dropout;
 use super::forward::{Results, forward as run_forward};
 use super::operands::{OperandGrads, Operands};
 use crate::Real;
+use crate::profile;
 use crate::storage::{buffer, same_dtype, values, with_real};
 use crate::tape::{Backward, Node, record};
 use crate::view::{Rows, SharedRows};
@@ -84,6 +85,7 @@ pub(super) fn forward(operands: &Operands<'_>, attention: &Attention) -> Result<
         let (n, width) = (attention.spans.n_queries(), heads.q_width());
         let mut y = buffer::<T>(n * width);
         let mut log_sum = buffer::<T>(heads.n_heads * n);
+        profile::count_pairs(2, width, || attention.spans.n_pairs());
         attention.call::<T, _>(operands, table, |call| {
             run_forward(call, Results {
                 y: SharedRows::new(&mut y, width),
@@ -123,6 +125,7 @@ impl<T: Real> Node for AttentionNode<T> {
         self.attention.call::<T, _>(&operands, table, |call| {
             let heads = &call.heads;
             let q_width = heads.q_width();
+            profile::count_pairs(5, q_width, || call.spans.n_pairs());
             let mut gradients = OperandGrads::new(&pass.args[..n_operands]);
             let [q, k, v] = gradients.columns(heads)?;
             let wanted = call.bias.as_ref().filter(|_| pass.wanted[n_operands]);

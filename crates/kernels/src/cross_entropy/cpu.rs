@@ -36,7 +36,8 @@ pub(super) fn logits<T: Real>(
     }
     let w = Mat::new(w, head.classes, head.d);
     let y = MatMut::new(y, n, head.classes);
-    gemm(y, bias.is_some(), Mat::new(x, n, head.d), w.t());
+    let x = Mat::new(x, n, head.d);
+    gemm(head.precision, y, bias.is_some(), x, w.t());
 }
 
 /// Gradients of the arguments, where wanted.
@@ -62,16 +63,21 @@ pub(super) fn chunk_grads<T: Real>(
     dlogits: &[T],
     grads: &mut Grads<T>,
 ) {
-    let Head { d, classes, .. } = *head;
+    let Head {
+        d,
+        classes,
+        precision,
+        ..
+    } = *head;
     let n = chunk.len();
     let g = Mat::new(dlogits, n, classes);
     if let Some(dx) = &mut grads.dx {
         let dx = MatMut::new(&mut dx[chunk.start * d..chunk.end * d], n, d);
-        gemm(dx, false, g, Mat::new(w, classes, d));
+        gemm(precision, dx, false, g, Mat::new(w, classes, d));
     }
     if let Some(dw) = &mut grads.dw {
         let dw = MatMut::new(dw, classes, d);
-        gemm(dw, chunk.start > 0, g.t(), Mat::new(x, n, d));
+        gemm(precision, dw, chunk.start > 0, g.t(), Mat::new(x, n, d));
     }
     if let Some(dbias) = &mut grads.dbias {
         column_sums(dlogits, classes, dbias);

@@ -16,10 +16,10 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor, WithDType, bail};
 
-use crate::Real;
 use crate::scaled::Scaled;
 use crate::storage::{buffer, same_dtype, tensor, values, with_real};
 use crate::tape::{record, tracked};
+use crate::{Precision, Real};
 pub use objective::CrossEntropy;
 use objective::Objective;
 
@@ -182,6 +182,7 @@ struct Head {
     n: usize,
     d: usize,
     classes: usize,
+    precision: Precision,
 }
 
 impl Head {
@@ -200,7 +201,12 @@ impl Head {
             );
         }
         same_dtype(x, std::iter::once(w).chain(bias))?;
-        Ok(Self { n, d, classes })
+        Ok(Self {
+            n,
+            d,
+            classes,
+            precision: Precision::current(),
+        })
     }
 
     /// Calls `visit(rows, those rows of x, their logits)` chunk by chunk.

@@ -11,6 +11,7 @@ use super::forward::{Results, forward};
 use super::pairs::stride;
 use super::score::Additive;
 use crate::attention::Heads;
+use crate::profile;
 use crate::storage::{buffer, same_dtype, tensor, values, with_real};
 use crate::tape::{Backward, Node, record};
 use crate::view::{Columns, Rows, SharedRows};
@@ -64,6 +65,7 @@ pub fn gat_attention(
         let width = h * attention.head_dim;
         let mut y = buffer::<T>(n * width);
         let mut log_sum = buffer::<T>(n * stride(h));
+        profile::count_pairs(1, width, || attention.edges.n_edges() as u64);
         attention.check::<T, _>(args, |call| {
             forward(call, &Results {
                 y: SharedRows::new(&mut y, width),
@@ -139,6 +141,7 @@ impl<T: Real> Node for GatNode<T> {
         let mut gradients = [x, to, from].map(|arg| buffer::<T>(arg.elem_count()));
         self.attention.check::<T, _>([x, to, from], |call| {
             let heads = &call.heads;
+            profile::count_pairs(2, heads.q_width(), || call.edges.n_edges() as u64);
             let widths = [heads.q_width(), heads.n_heads, heads.n_heads];
             let [dx, dto, dfrom] = &mut gradients;
             let columns = |all, width| Columns {

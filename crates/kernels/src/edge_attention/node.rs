@@ -13,6 +13,7 @@ use super::score::DotProduct;
 use super::turn::{turn_back, turned};
 use crate::Real;
 use crate::attention::{Heads, OperandGrads, Operands, Turn};
+use crate::profile;
 use crate::storage::{buffer, same_dtype, tensor, values, with_real};
 use crate::tape::{Backward, Node, record};
 use crate::view::{Rows, SharedRows, Strided};
@@ -149,6 +150,7 @@ pub(super) fn forward(operands: &Operands<'_>, attention: &EdgeAttention) -> Res
         let mut y = buffer::<T>(n * width);
         let stride = stride(heads.n_heads);
         let mut log_sum = buffer::<T>(n * stride);
+        profile::count_pairs(2, width, || attention.edges.n_edges() as u64);
         attention.check::<T, _>(operands, extras, |checked| {
             run_forward(checked.call, &Results {
                 y: SharedRows::new(&mut y, width),
@@ -193,6 +195,7 @@ impl<T: Real> Node for EdgeAttentionNode<T> {
             .check::<T, _>(&operands, extras, |Checked { call, turns }| {
                 let heads = &call.heads;
                 let (q_width, kv_width) = (heads.q_width(), heads.kv_width());
+                profile::count_pairs(5, q_width, || call.edges.n_edges() as u64);
                 let mut gradients = OperandGrads::new(&pass.args[..n_operands]);
                 let [q, k, v] = gradients.columns(heads)?;
                 let wants_features = has_features && pass.wanted[features_at];

@@ -34,7 +34,8 @@ pub(super) fn start<T: Real>(
 pub(super) fn add_product<T: Real>(sizes: &Sizes, x: &[T], w: &[T], y: &mut [T], out: usize) {
     let (n, d_in) = (sizes.n, sizes.d_in);
     let y = MatMut::columns_of(y, n, out, sizes.columns());
-    gemm(y, true, Mat::new(x, n, d_in), Mat::new(w, out, d_in).t());
+    let (x, w) = (Mat::new(x, n, d_in), Mat::new(w, out, d_in));
+    gemm(sizes.precision, y, true, x, w.t());
 }
 
 /// `y = f(y) + residual`; returns the `y` of before if `keep`.
@@ -117,32 +118,27 @@ pub(super) fn input_grad<T: Real>(
         let g = Mat::columns_of(columns_from(g, first), n, out, columns);
         let w = Mat::new(w, out, d_in);
         match i {
-            0 => dx = product(g, w),
-            _ => gemm(MatMut::new(&mut dx, n, d_in), true, g, w),
+            0 => dx = product(sizes.precision, g, w),
+            _ => gemm(sizes.precision, MatMut::new(&mut dx, n, d_in), true, g, w),
         }
         first += out;
     }
     dx
 }
 
-/// `dw (+)= gᵀ x`
-#[expect(clippy::too_many_arguments, reason = "three matrices and their sizes")]
+/// `dw (+)= g[:, ..out]ᵀ x`
 pub(super) fn weight_grad<T: Real>(
-    n: usize,
-    d_in: usize,
+    sizes: &Sizes,
     out: usize,
     g: &[T],
-    columns: usize,
     x: &[T],
     dw: &mut [T],
     accumulate: bool,
 ) {
-    gemm(
-        MatMut::new(dw, out, d_in),
-        accumulate,
-        Mat::columns_of(g, n, out, columns).t(),
-        Mat::new(x, n, d_in),
-    );
+    let (n, d_in) = (sizes.n, sizes.d_in);
+    let g = Mat::columns_of(g, n, out, sizes.columns());
+    let (dw, x) = (MatMut::new(dw, out, d_in), Mat::new(x, n, d_in));
+    gemm(sizes.precision, dw, accumulate, g.t(), x);
 }
 
 /// `into (+)= from`

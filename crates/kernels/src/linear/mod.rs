@@ -8,7 +8,7 @@ use candle_core::{Result, Tensor, bail};
 
 use crate::storage::{same_dtype, values, with_real};
 use crate::tape::{Backward, Node, record, tracked};
-use crate::{Activation, Real};
+use crate::{Activation, Precision, Real};
 
 /// Affine map with an optional activation and an optional residual.
 ///
@@ -95,7 +95,7 @@ fn forward(
     same_dtype(x, args.iter().copied())?;
 
     with_real!(x, T => {
-        let sizes = Sizes { n, d_in, widths };
+        let sizes = Sizes { n, d_in, widths, precision: Precision::current() };
         let bias = joined_bias::<T>(maps, &sizes)?;
         let mut y = cpu::start::<T>(n, columns, &bias, residual.filter(|_| activation.is_none()))?;
         let x_values = values::<T>(x)?;
@@ -144,12 +144,13 @@ fn columns_from<T>(g: &[T], first: usize) -> &[T] {
     g.get(first..).unwrap_or_default()
 }
 
-/// Rows, input columns, and output columns of each map.
+/// Rows, input columns, and output columns of each map; and how they are multiplied.
 #[derive(Debug, Clone)]
 struct Sizes {
     n: usize,
     d_in: usize,
     widths: Vec<usize>,
+    precision: Precision,
 }
 
 impl Sizes {
@@ -175,8 +176,8 @@ impl<T: Real> Node for LinearNode<T> {
 
     /// With `g = dy ⊙ f'`: `dx = g W`, `dW = gᵀ x`, `db = Σ g`, `dr = dy`.
     fn backward(&self, pass: &Backward<'_>) -> Result<Vec<Option<Tensor>>> {
-        let Sizes { n, d_in, widths } = &self.sizes;
-        let (n, columns, maps) = (*n, self.sizes.columns(), widths.len());
+        let widths = &self.sizes.widths;
+        let (columns, maps) = (self.sizes.columns(), widths.len());
         let dy = values::<T>(pass.grad)?;
         let biased = self.has_bias.iter().any(|&b| b);
         let mut bias_sums = vec![T::zero(); if biased { columns } else { 0 }];
@@ -205,16 +206,8 @@ impl<T: Real> Node for LinearNode<T> {
         let mut first = 0;
         for (i, &out) in widths.iter().enumerate() {
             grads.push(pass.deliver(1 + i, |dw: &mut [T], accumulate| {
-                cpu::weight_grad(
-                    n,
-                    *d_in,
-                    out,
-                    columns_from(g, first),
-                    columns,
-                    &x,
-                    dw,
-                    accumulate,
-                );
+                let g = columns_from(g, first);
+                cpu::weight_grad(&self.sizes, out, g, &x, dw, accumulate);
                 Ok(())
             })?);
             first += out;

@@ -6,12 +6,12 @@ use candle_core::{Result, Tensor};
 
 use super::cell::{Backward, Cell};
 use super::steps::Steps;
-use crate::Real;
 use crate::gemm::{Mat, MatMut, gemm};
 use crate::linear::column_sums;
 use crate::simd::write;
 use crate::storage::{buffer, values};
 use crate::tape::{self, Node};
+use crate::{Precision, Real};
 
 /// Arguments: the projected inputs, the weight of the states, their bias if there is one.
 pub(super) struct Recurrent<C, T> {
@@ -84,6 +84,7 @@ impl<C: Cell, T: Real> Recurrent<C, T> {
             if step > 0 {
                 let passed = if C::APART { &dhidden } else { &dgates };
                 gemm(
+                    Precision::F32,
                     MatMut::new(dstates, rows.len(), d),
                     true,
                     Mat::new(&passed[wide], rows.len(), width),
@@ -104,6 +105,7 @@ impl<C: Cell, T: Real> Recurrent<C, T> {
         let n = before.len() / d.max(1);
         let dhidden = &dhidden[dhidden.len() - n * width..];
         gemm(
+            Precision::F32,
             MatMut::new(dw, width, d),
             accumulate,
             Mat::new(dhidden, n, width).t(),

@@ -2,9 +2,9 @@
 
 use super::cell::{Cell, Forward};
 use super::steps::Steps;
-use crate::Real;
 use crate::gemm::{Mat, MatMut, gemm};
 use crate::storage::buffer;
+use crate::{Precision, Real};
 
 /// What the steps leave, in the order of time.
 pub(super) struct Run<T> {
@@ -49,6 +49,7 @@ pub(super) fn run<C: Cell, T: Real>(
         };
         if step > 0 {
             gemm(
+                Precision::F32,
                 MatMut::new(hidden, rows.len(), width),
                 true,
                 Mat::new(before, rows.len(), d),

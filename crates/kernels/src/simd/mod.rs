@@ -23,6 +23,8 @@ pub(crate) use slices::{
     map, map1, map2, map3, max, sum, sum_by, sum_of_products, sum_of_products3, update, write,
 };
 
+use std::mem::MaybeUninit;
+
 use candle_core::{CpuStorage, WithDType};
 use pulp::{Simd, WithSimd};
 
@@ -39,6 +41,14 @@ pub trait Real: WithDType {
     /// The slots of a flat `f32` gradient buffer, if they can hold this type.
     #[doc(hidden)]
     fn from_f32_slot(slot: &mut [f32]) -> Option<&mut [Self]>;
+
+    /// `values`, if they are `f32`.
+    #[doc(hidden)]
+    fn singles(values: &[Self]) -> Option<&[f32]>;
+
+    /// As [`Real::singles`], of room for values.
+    #[doc(hidden)]
+    fn singles_mut(room: &mut [MaybeUninit<Self>]) -> Option<&mut [MaybeUninit<f32>]>;
 
     /// The values of a storage of this type.
     #[doc(hidden)]
@@ -65,6 +75,14 @@ impl Real for f32 {
 
     fn from_f32_slot(slot: &mut [f32]) -> Option<&mut [Self]> {
         Some(slot)
+    }
+
+    fn singles(values: &[Self]) -> Option<&[f32]> {
+        Some(values)
+    }
+
+    fn singles_mut(room: &mut [MaybeUninit<Self>]) -> Option<&mut [MaybeUninit<f32>]> {
+        Some(room)
     }
 
     fn storage_mut(storage: &mut CpuStorage) -> Option<&mut Vec<Self>> {
@@ -94,6 +112,14 @@ impl Real for f64 {
     }
 
     fn from_f32_slot(_: &mut [f32]) -> Option<&mut [Self]> {
+        None
+    }
+
+    fn singles(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+
+    fn singles_mut(_: &mut [MaybeUninit<Self>]) -> Option<&mut [MaybeUninit<f32>]> {
         None
     }
 

@@ -20,6 +20,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use candle_core::{Result, Shape, Tensor, TensorId};
 
 use crate::Real;
+use crate::profile::{self, Phase};
 use crate::storage::tensor;
 use candle::Handle;
 
@@ -96,7 +97,14 @@ pub(crate) fn record<T: Real>(
     output: Vec<T>,
     shape: impl Into<Shape>,
 ) -> Result<Tensor> {
-    let shape = shape.into();
+    let name = node.name();
+    let result = put(node, args, output, shape.into())?;
+    profile::count_bytes(args.iter().copied().chain([&result]));
+    profile::mark(name, Phase::Forward);
+    Ok(result)
+}
+
+fn put<T: Real>(node: impl Node, args: &[&Tensor], output: Vec<T>, shape: Shape) -> Result<Tensor> {
     if !tracked(args.iter().copied()) {
         return Ok(tensor(output, shape));
     }
@@ -129,13 +137,18 @@ struct Recorded {
 impl Recorded {
     /// Gradients of all arguments, given that of the result.
     fn backward(&self, output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
-        self.node.backward(&Backward {
+        let grads = self.node.backward(&Backward {
             args: &self.args,
             ids: &self.ids,
             wanted: &self.wanted,
             output,
             grad,
-        })
+        })?;
+        let wanted = self.args.iter().zip(&self.wanted);
+        let made = wanted.filter_map(|(arg, &wanted)| wanted.then_some(arg));
+        profile::count_bytes(self.args.iter().chain([output, grad]).chain(made));
+        profile::mark(self.node.name(), Phase::Backward);
+        Ok(grads)
     }
 }
 

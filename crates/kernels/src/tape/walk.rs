@@ -12,9 +12,8 @@ use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, bail};
 
 use super::{Origin, Recorded, recall};
-use crate::Real;
-use crate::parallel::rows_mut;
-use crate::simd::{Kernel, Lanes, map2};
+use crate::add::add_to;
+use crate::profile::{self, Phase};
 
 /// Gradients of `loss` with respect to the variables it depends on.
 ///
@@ -60,6 +59,7 @@ pub fn backward(loss: Tensor) -> Result<GradStore> {
             };
             pending.insert(id, sum);
         }
+        profile::mark("sums of gradients", Phase::Backward);
     }
     for (id, sum) in pending {
         of_variables.insert_id(id, sum.grad);
@@ -140,34 +140,13 @@ impl InplaceOp2 for AddInPlace {
         };
         match (sum, term) {
             (CpuStorage::F32(sum), CpuStorage::F32(term)) => {
-                add(&mut sum[to.0..to.1], &term[from.0..from.1])
+                add_to(&mut sum[to.0..to.1], &term[from.0..from.1])
             }
             (CpuStorage::F64(sum), CpuStorage::F64(term)) => {
-                add(&mut sum[to.0..to.1], &term[from.0..from.1])
+                add_to(&mut sum[to.0..to.1], &term[from.0..from.1])
             }
             _ => bail!("gradients to add must both be f32 or both f64"),
         }
         Ok(())
-    }
-}
-
-fn add<T: Real>(sum: &mut [T], term: &[T]) {
-    rows_mut(sum, 1, |first, sum| {
-        let term = &term[first..first + sum.len()];
-        T::dispatch(Add { sum, term });
-    });
-}
-
-struct Add<'a, T> {
-    sum: &'a mut [T],
-    term: &'a [T],
-}
-
-impl<T: Real> Kernel<T> for Add<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lanes<Elem = T>>(self, lanes: L) {
-        map2(lanes, self.sum, self.term, |sum, term| lanes.add(sum, term));
     }
 }

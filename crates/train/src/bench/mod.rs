@@ -1,5 +1,6 @@
 //! How fast a configuration trains, on made-up data: no file needed, nothing kept.
 
+mod profile;
 mod synthetic;
 
 use std::time::Instant;
@@ -13,6 +14,7 @@ use crate::config::RunConfig;
 use crate::error::Result;
 use crate::trainer::Trainer;
 
+pub use profile::{Operation, Profile};
 pub use synthetic::sizes as synthetic_sizes;
 
 /// What a benchmark measured; the last line of `train bench`, as JSON.
@@ -40,9 +42,13 @@ pub struct Measurement {
     pub isa: &'static str,
     /// Loss of the first update.
     pub first_loss: f64,
+    /// Where the time went, if that was asked.
+    #[serde(flatten)]
+    pub profile: Option<Profile>,
 }
 
-/// Times `steps` updates of `config` on `device` after `warmup` that are not counted.
+/// Times `steps` updates of `config` on `device` after `warmup` that are not counted;
+/// `profiled` tells where the time went, too.
 ///
 /// # Errors
 ///
@@ -52,6 +58,7 @@ pub fn bench(
     device: &Device,
     warmup: usize,
     steps: usize,
+    profiled: bool,
 ) -> Result<Measurement> {
     let steps = steps.max(1);
     let mut trainer = Trainer::new(config, (warmup + steps) as u64, device)?;
@@ -60,6 +67,9 @@ pub fn bench(
         .collect::<Result<_>>()?;
     let (mut first_loss, mut times) = (None, Vec::with_capacity(steps));
     for step in 0..warmup + steps {
+        if profiled && step == warmup {
+            kernels::profile::start();
+        }
         let start = Instant::now();
         let update = trainer.update(step as u64, &batches)?;
         let elapsed = start.elapsed().as_secs_f64();
@@ -68,6 +78,8 @@ pub fn bench(
             times.push(elapsed);
         }
     }
+    let rows = kernels::profile::finish();
+    let peak_rss_mb = peak_rss_bytes() as f64 / f64::from(1 << 20);
     times.sort_by(f64::total_cmp);
     let median = times[times.len() / 2];
     let n_tokens: usize = batches.iter().map(Batch::n_positions).sum();
@@ -87,12 +99,13 @@ pub fn bench(
         max_ms: times[times.len() - 1] * 1e3,
         tokens_per_s: n_tokens as f64 / median,
         gflops: flops / median / 1e9,
-        peak_rss_mb: peak_rss_bytes() as f64 / f64::from(1 << 20),
+        peak_rss_mb,
         steps,
         n_params: cost::n_params(&config.model),
         threads: rayon::current_num_threads(),
         isa: kernels::instruction_set(),
         first_loss: first_loss.unwrap_or(f64::NAN),
+        profile: profiled.then(|| Profile::new(&rows, steps, kernels::profile::ceiling())),
     })
 }
 

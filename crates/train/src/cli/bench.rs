@@ -23,6 +23,10 @@ pub(super) struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     warmup: u32,
 
+    /// Tell, by operation, where the milliseconds went, and the least they could be
+    #[arg(long)]
+    profile: bool,
+
     /// Change one key of the configuration, e.g. `data.seq_len=512`; no value removes it
     #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
     overrides: Vec<String>,
@@ -36,8 +40,11 @@ pub(super) fn run(args: BenchArgs) -> Result<()> {
         .map_err(|error| document.reject("model", &error.to_string()))?;
     let device = device::open(&config.run, &document)?;
     let pool = device::pool(config.run.threads())?;
-    let measured =
-        pool.install(|| bench(&config, &device, args.warmup as usize, args.steps as usize))?;
+    let (warmup, steps) = (args.warmup as usize, args.steps as usize);
+    let measured = pool.install(|| bench(&config, &device, warmup, steps, args.profile))?;
+    if let Some(profile) = &measured.profile {
+        console::print(&profile.table())?;
+    }
     let line = serde_json::to_string(&measured).map_err(|error| Error::Usage(error.to_string()))?;
     console::print(&format!("{line}\n"))
 }

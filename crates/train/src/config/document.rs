@@ -244,11 +244,7 @@ lr = 1e-3
                 "steps = 10\nepochs = 1",
                 "c.toml:6:1: epochs = 1 and steps = 10 contradict each other; keep one of them",
             ),
-            (
-                "\"x\"",
-                "\"x\"\nprecision = \"bf16\"",
-                "c.toml:3:1: precision = \"bf16\" is not available yet; use \"f32\"",
-            ),
+            ("\"x\"", "\"x\"\nprecision = \"f16\"", "?"),
             (
                 "\"x\"",
                 "\"x\"\ndevice = \"gpu\"",

@@ -39,7 +39,7 @@ impl RunTable {
         self.device
     }
 
-    /// Type of the numbers of weights and activations.
+    /// Type of the factors of matrix products in training.
     pub fn precision(&self) -> Precision {
         self.precision
     }
@@ -120,15 +120,16 @@ impl JsonSchema for Device {
     }
 }
 
-/// Type of the numbers of weights and activations.
+/// Type of the factors of matrix products in training. Sums, weights, gradients and
+/// evaluations are `f32` throughout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32-bit floating point.
     #[default]
     F32,
-    /// 16-bit products, 32-bit sums and master weights; no device computes it yet.
-    #[schemars(skip)]
+    /// 16 bits (`bfloat16`), where the processor has instructions for them; else as `f32`,
+    /// with a warning.
     Bf16,
 }
 
@@ -144,7 +145,8 @@ struct RawRun {
     /// Where to compute.
     #[serde(default)]
     device: Device,
-    /// Type of the numbers of weights and activations.
+    /// Type of the factors of matrix products in training; sums, weights and evaluations are
+    /// `f32` throughout.
     #[serde(default)]
     precision: Precision,
     /// Threads to compute with; as many as there are cores if absent. Does not change the result.
@@ -175,11 +177,6 @@ impl TryFrom<RawRun> for RunTable {
             )));
         }
         within("seed", seed, 0..=i64::MAX as u64)?; // TOML's largest number
-        if precision == Precision::Bf16 {
-            return Err(Invalid(
-                r#"precision = "bf16" is not available yet; use "f32""#.into(),
-            ));
-        }
         if let Some(threads) = threads {
             within("threads", threads, 1..=MAX_THREADS)?;
         }

@@ -7,11 +7,13 @@ mod state;
 use attn_core::{ParamStore, Pass};
 use candle_core::{DType, Device, Var};
 use data::Batch;
-use kernels::FlatGrads;
 use kernels::optim::{self, Optimizer, Parameter, clip_factor, ema, global_norm, swap};
+use kernels::profile::{self, Phase};
+use kernels::{FlatGrads, Precision};
 use models::{LossOptions, Model};
 
 use crate::config::RunConfig;
+use crate::device;
 use crate::error::Result;
 use crate::schedule::LearningRate;
 
@@ -29,6 +31,8 @@ pub struct Trainer {
     /// A moving average of the weights, parameter after parameter.
     average: Option<Vec<f32>>,
     lr: LearningRate,
+    /// Of the products of forward and backward passes.
+    precision: Precision,
 }
 
 /// What one update measured.
@@ -76,6 +80,7 @@ impl Trainer {
             optimizer,
             average,
             lr,
+            precision: device::precision(&config.run),
         })
     }
 
@@ -102,13 +107,18 @@ impl Trainer {
                 mask,
                 targets,
             } = batch;
-            let term = self.model.loss(input, mask, targets, options, pass)?;
+            let model = &self.model;
+            let term = self
+                .precision
+                .during(|| model.loss(input, mask, targets, options, pass))?;
             let value = f64::from(term.to_scalar::<f32>()?);
             gate::finite_loss(step, value)?;
             loss += value;
-            self.grads.backward(term)?;
+            let grads = &mut self.grads;
+            self.precision.during(|| grads.backward(term))?;
         }
         let grad_norm = global_norm(self.grads.values());
+        profile::mark("norm of the gradient", Phase::Update);
         gate::finite_gradient(step, grad_norm, &self.params, &self.grads)?;
         if step == 0 {
             gate::every_parameter_is_reached(&self.params, &self.grads)?;
@@ -122,10 +132,12 @@ impl Trainer {
                 .map_or(1.0, |max| clip_factor(grad_norm, max)),
         };
         self.optimizer.step(self.grads.values(), &update)?;
+        profile::mark("optimizer", Phase::Update);
         if let (Some(average), Some(decay)) = (&mut self.average, train.ema()) {
             // The first weights are noise: an average that is young forgets faster.
             let decay = decay.min((1 + step) as f64 / (10 + step) as f64);
             ema(average, self.params.iter().map(|(_, var)| var), decay)?;
+            profile::mark("moving average", Phase::Update);
         }
         Ok(Update {
             loss,

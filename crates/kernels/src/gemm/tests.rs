@@ -1,0 +1,176 @@
+use candle_core::Result;
+use testkit::randn;
+
+use super::*;
+
+/// `Σ a[i, p] b[p, j]`, with rows of `a` and `b` at their own widths.
+fn definition(
+    a: impl Fn(usize, usize) -> f64,
+    b: impl Fn(usize, usize) -> f64,
+    (m, n, k): (usize, usize, usize),
+) -> Vec<f64> {
+    let at = |i: usize, j: usize| (0..k).map(|p| a(i, p) * b(p, j)).sum();
+    (0..m * n).map(|at_| at(at_ / n, at_ % n)).collect()
+}
+
+const SIZES: [(usize, usize, usize); 8] = [
+    (1, 1, 1),
+    (1, 17, 3),
+    (65, 1, 17),
+    (3, 65, 1),
+    (17, 17, 17),
+    (70, 90, 130),
+    (5, 4, 0),
+    (0, 3, 2),
+];
+
+#[test]
+fn views_multiply_as_the_matrices_they_show() -> Result<()> {
+    for (m, n, k) in SIZES {
+        // Both operands and the result are columns of wider matrices.
+        let (wide_a, wide_b, wide_y) = (k + 3, n + 5, n + 2);
+        let a = randn(1, m * wide_a)?.to_vec1::<f64>()?;
+        let b = randn(2, k * wide_b)?.to_vec1::<f64>()?;
+        let want = definition(
+            |i, p| a[i * wide_a + p],
+            |p, j| b[p * wide_b + j],
+            (m, n, k),
+        );
+        for accumulate in [false, true] {
+            let mut y = vec![7.0; m * wide_y];
+            gemm(
+                Precision::F32,
+                MatMut::columns_of(&mut y, m, n, wide_y),
+                accumulate,
+                Mat::columns_of(&a, m, k, wide_a),
+                Mat::columns_of(&b, k, n, wide_b),
+            );
+            for (i, row) in y.chunks_exact(wide_y).enumerate() {
+                for (j, &got) in row.iter().enumerate() {
+                    let want = match j < n {
+                        true => want[i * n + j] + if accumulate { 7.0 } else { 0.0 },
+                        false => 7.0,
+                    };
+                    let place = (m, n, k, i, j);
+                    assert!((got - want).abs() < 1e-12, "{place:?}: {got}, want {want}");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn transposes_are_views() -> Result<()> {
+    for (m, n, k) in SIZES {
+        let a = randn(1, k * m)?.to_vec1::<f64>()?;
+        let b = randn(2, n * k)?.to_vec1::<f64>()?;
+        let want = definition(|i, p| a[p * m + i], |p, j| b[j * k + p], (m, n, k));
+        let single = |x: &[f64]| -> Vec<f32> { x.iter().map(|&x| x as f32).collect() };
+        let (a32, b32) = (single(&a), single(&b));
+        let y = product(
+            Precision::F32,
+            Mat::new(&a, k, m).t(),
+            Mat::new(&b, n, k).t(),
+        );
+        let y32 = product(
+            Precision::F32,
+            Mat::new(&a32, k, m).t(),
+            Mat::new(&b32, n, k).t(),
+        );
+        assert_eq!([y.len(), y32.len()], [m * n; 2]);
+        for ((y, y32), want) in y.iter().zip(&y32).zip(&want) {
+            assert!((y - want).abs() < 1e-12, "{y}, want {want}");
+            // 130 roundings of sums of up to 30, which have half an ulp of 1e-6: √130 of
+            // these, and three times that among 6300 results.
+            let error = (f64::from(*y32) - want).abs();
+            assert!(error < 3.5e-5, "{y32}, want {want}");
+        }
+    }
+    Ok(())
+}
+
+/// The nearest `bf16`, of two that are as near the one whose last bit is 0.
+fn rounded(x: f32) -> f64 {
+    let bits = x.to_bits();
+    let to_even = 0x7fff + (bits >> 16 & 1);
+    f64::from(f32::from_bits((bits + to_even) & 0xffff_0000))
+}
+
+#[test]
+fn factors_are_rounded_and_sums_are_not() -> Result<()> {
+    if !Precision::Bf16.is_supported() {
+        return Ok(());
+    }
+    // Across the ends of tiles, of panels, of stretches of the sum and of what is packed
+    // at one time.
+    let sizes = [
+        (12, 32, 2),
+        (13, 16, 511),
+        (11, 17, 513),
+        (25, 48, 1030),
+        (150, 5, 31),
+        (1, 33, 4099),
+    ];
+    for (m, n, k) in SIZES.into_iter().chain(sizes) {
+        let single = |seed, len| -> Result<Vec<f32>> {
+            let x = randn(seed, len)?.to_vec1::<f64>()?;
+            Ok(x.into_iter().map(|x| x as f32).collect())
+        };
+        let (wide_y, before) = (n + 3, 7.0);
+        for (t_a, t_b) in [(false, false), (false, true), (true, false), (true, true)] {
+            let (a, b) = (single(1, m * k)?, single(2, k * n)?);
+            let view_a = match t_a {
+                true => Mat::new(&a, k, m).t(),
+                false => Mat::new(&a, m, k),
+            };
+            let view_b = match t_b {
+                true => Mat::new(&b, n, k).t(),
+                false => Mat::new(&b, k, n),
+            };
+            let want = definition(
+                |i, p| rounded(a[if t_a { p * m + i } else { i * k + p }]),
+                |p, j| rounded(b[if t_b { j * k + p } else { p * n + j }]),
+                (m, n, k),
+            );
+            for accumulate in [false, true] {
+                let mut y = vec![before; m * wide_y];
+                let dst = MatMut::columns_of(&mut y, m, n, wide_y);
+                gemm(Precision::Bf16, dst, accumulate, view_a, view_b);
+                for (i, row) in y.chunks_exact(wide_y).enumerate() {
+                    for (j, &got) in row.iter().enumerate() {
+                        let want = match j < n {
+                            true => want[i * n + j] + if accumulate { 7.0 } else { 0.0 },
+                            false => 7.0,
+                        };
+                        // Roundings of a sum that wanders √k far, √k of them.
+                        let error = (f64::from(got) - want).abs();
+                        let most = 1e-6 * (8.0 + k as f64);
+                        assert!(error < most, "{m}×{n}×{k} at {i}, {j}: {got}, want {want}");
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn rounded_products_do_not_depend_on_threads() -> Result<()> {
+    let (m, n, k) = (301, 67, 700);
+    let single = |seed, len| -> Result<Vec<f32>> {
+        let x = randn(seed, len)?.to_vec1::<f64>()?;
+        Ok(x.into_iter().map(|x| x as f32).collect())
+    };
+    let (a, b) = (single(1, m * k)?, single(2, k * n)?);
+    let with = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.expect("a pool starts").install(|| {
+            let y = product(Precision::Bf16, Mat::new(&a, m, k), Mat::new(&b, k, n));
+            y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        })
+    };
+    let one = with(1);
+    assert!(one == with(2) && one == with(4));
+    Ok(())
+}
