@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, depth};
-use crate::{Block, BlockConfig, Context, KvCache, Norm, NormOrder, WeightInit};
+use crate::{Block, BlockConfig, BlockMemory, Context, KvCache, Norm, NormOrder, WeightInit};
 
 /// A stack of equal blocks.
 ///
@@ -16,6 +16,7 @@ use crate::{Block, BlockConfig, Context, KvCache, Norm, NormOrder, WeightInit};
 pub struct StackConfig {
     block: BlockConfig,
     n_layers: usize,
+    memory: BlockMemory,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -25,16 +26,24 @@ struct RawStackConfig {
     block: BlockConfig,
     /// How many blocks.
     n_layers: usize,
+    /// What is kept of each block for the backward pass.
+    #[serde(default)]
+    memory: BlockMemory,
 }
 
 impl TryFrom<RawStackConfig> for StackConfig {
     type Error = ConfigError;
 
     fn try_from(raw: RawStackConfig) -> Result<Self, ConfigError> {
-        let RawStackConfig { block, n_layers } = raw;
+        let RawStackConfig {
+            block,
+            n_layers,
+            memory,
+        } = raw;
         Ok(Self {
             block,
             n_layers: depth("n_layers", n_layers)?,
+            memory,
         })
     }
 }
@@ -47,7 +56,12 @@ impl StackConfig {
     /// If `n_layers` is 0 or beyond reason.
     pub fn new(block: BlockConfig, n_layers: usize) -> Result<Self, ConfigError> {
         let block = block.with_init(WeightInit::default().for_depth(n_layers));
-        RawStackConfig { block, n_layers }.try_into()
+        RawStackConfig {
+            block,
+            n_layers,
+            memory: BlockMemory::Keep,
+        }
+        .try_into()
     }
 
     /// The same stack with other first values; see [`WeightInit::for_depth`].
@@ -59,6 +73,12 @@ impl StackConfig {
         }
     }
 
+    /// The same stack with something else kept for the backward pass.
+    #[must_use]
+    pub fn with_memory(self, memory: BlockMemory) -> Self {
+        Self { memory, ..self }
+    }
+
     /// Each of the blocks.
     pub fn block(&self) -> &BlockConfig {
         &self.block
@@ -67,6 +87,11 @@ impl StackConfig {
     /// How many blocks there are.
     pub fn n_layers(&self) -> usize {
         self.n_layers
+    }
+
+    /// What is kept of each block for the backward pass.
+    pub fn memory(&self) -> BlockMemory {
+        self.memory
     }
 
     /// Width of the residual stream.
@@ -83,6 +108,7 @@ impl StackConfig {
 pub struct Stack {
     blocks: Vec<Block>,
     norm: Option<Norm>,
+    memory: BlockMemory,
 }
 
 impl Stack {
@@ -102,6 +128,7 @@ impl Stack {
                 .map(block)
                 .collect::<candle_core::Result<_>>()?,
             norm,
+            memory: config.memory,
         })
     }
 
@@ -112,7 +139,7 @@ impl Stack {
     pub fn forward(&self, x: &Tensor, context: Context<'_>) -> candle_core::Result<Tensor> {
         let mut x = x.clone();
         for block in &self.blocks {
-            x = block.forward(&x, context)?;
+            x = self.memory.run(block, &x, context, Block::forward)?;
         }
         self.finish(x)
     }

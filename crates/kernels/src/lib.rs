@@ -10,6 +10,7 @@ mod activate;
 mod activation;
 mod add;
 mod attention;
+mod checkpoint;
 mod concat;
 mod cross_entropy;
 mod ctc;
@@ -44,6 +45,7 @@ pub use add::add;
 pub use attention::{
     Attention, RelativeBias, Rotary, attention, attention_packed, attention_weights,
 };
+pub use checkpoint::checkpoint;
 pub use concat::concat_columns;
 pub use cross_entropy::{
     CrossEntropy, Score, argmax_rows, cross_entropy, linear_cross_entropy,

@@ -1,4 +1,5 @@
-//! The memory of attention is linear in the length, and in the number of edges.
+//! The memory of attention is linear in the length, and in the number of edges; that of
+//! checkpointed layers grows with the depth by their inputs alone.
 //!
 //! Alone in its binary: it counts every allocation of the process.
 
@@ -7,7 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{DType, Result, Tensor, Var};
-use kernels::{Attention, EdgeAttention, Edges, Spans, attention_packed, edge_attention_packed};
+use kernels::{
+    Activation, Attention, EdgeAttention, Edges, FlatGrads, Spans, attention_packed, checkpoint,
+    edge_attention_packed, linear,
+};
 
 /// The system's allocator, with the bytes that are in use and the most there were.
 struct Counting;
@@ -145,6 +149,61 @@ fn edges_take_no_memory_but_that_of_their_rows() -> Result<()> {
         // only scratch of some more pieces of work may be added.
         assert!(many <= few + (1 << 16), "{few} and {many} bytes");
         assert!(many < 6 * input(n), "{many} bytes");
+        Ok(())
+    })
+}
+
+/// The most bytes that a step through `n_layers` checkpointed layers on `n` rows takes:
+/// attention, and a map that is four times as wide inside.
+fn layers(n: usize, n_layers: usize) -> Result<usize> {
+    let d = N_HEADS * HEAD_DIM;
+    let random = |seed, rows, columns| -> Result<Var> {
+        Var::from_tensor(&testkit::randn(seed, (rows, columns))?.to_dtype(DType::F32)?)
+    };
+    let (project, up) = (random(1, WIDTH, d)?, random(2, 4 * d, d)?);
+    let (down, head) = (random(3, d, 4 * d)?, random(4, 1, d)?);
+    let rows = 0..n as u32;
+    let spans = Arc::new(Spans::new(vec![(rows.clone(), rows)], |i, _| 0..i + 1)?);
+    let weights = [&project, &up, &down].map(|var| var.as_tensor().clone());
+    let layer = move |x: &Tensor| {
+        let [project, up, down] = &weights;
+        let qkv = linear(x, project, None, None, None)?;
+        let attention = Attention::new(N_HEADS, HEAD_DIM, spans.clone());
+        let x = attention_packed(&qkv, &attention)?;
+        let inner = linear(&x, up, None, Some(Activation::GeluTanh), None)?;
+        linear(&inner, down, None, None, Some(&x))
+    };
+    let first = random(5, n, d)?;
+    let mut slots = FlatGrads::new([&project, &up, &down, &head, &first])?;
+    let before = IN_USE.load(Relaxed);
+    MOST.store(before, Relaxed);
+    let mut x = first.as_tensor().clone();
+    for _ in 0..n_layers {
+        let (layer, input) = (layer.clone(), x.clone());
+        x = checkpoint(&[&x], move || layer(&input))?;
+    }
+    let mean = |x: &Tensor| {
+        let column = linear(x, &head, None, None, None)?;
+        kernels::segment_pool(&column, [0, n as u32].into(), kernels::Pool::Mean)
+    };
+    let loss = mean(&x)?;
+    drop(x);
+    slots.backward(loss)?;
+    Ok(MOST.load(Relaxed) - before)
+}
+
+#[test]
+fn checkpointed_layers_keep_their_inputs_alone() -> Result<()> {
+    alone(|| {
+        let n = 2048;
+        layers(n, 2)?;
+        let (few, many) = (layers(n, 4)?, layers(n, 12)?);
+        let input = n * N_HEADS * HEAD_DIM * size_of::<f32>();
+        // Kept, a layer would hold thirteen times its input.
+        assert!(
+            many <= few + 8 * input + (1 << 16),
+            "{few} and {many} bytes, inputs of {input}"
+        );
         Ok(())
     })
 }

@@ -3,6 +3,8 @@
 //! Everything is counted from the configuration, before a model is made. Sizes that
 //! are still left to the data count as 0; [`ModelConfig::resolve`] first.
 
+mod memory;
+
 use attn_core::Mask;
 
 use crate::baseline::{Cnn2dConfig, Grid};
@@ -13,8 +15,7 @@ use crate::{
     parameters,
 };
 
-/// Bytes of one `f32`.
-const F32: u64 = 4;
+pub use memory::{Memory, training_memory};
 
 /// Numbers that the model learns.
 pub fn n_params(config: &ModelConfig) -> u64 {
@@ -187,71 +188,6 @@ pub fn n_pairs(mask: &Mask) -> u64 {
     }
 }
 
-/// Bytes that a training step holds, by what they are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Memory {
-    /// The weights.
-    pub parameters: u64,
-    /// One gradient a weight.
-    pub gradients: u64,
-    /// What the optimiser and a moving average remember of each weight.
-    pub states: u64,
-    /// What the forward pass keeps for the backward pass, and the gradients in flight.
-    pub activations: u64,
-}
-
-impl Memory {
-    /// All of it.
-    pub fn total(self) -> u64 {
-        [
-            self.parameters,
-            self.gradients,
-            self.states,
-            self.activations,
-        ]
-        .into_iter()
-        .fold(0, u64::saturating_add)
-    }
-}
-
-/// Estimates the memory of a training step over `n_tokens` packed tokens in `f32`.
-///
-/// `n_states` is how many numbers the optimiser keeps for each weight: two for AdamW,
-/// one for momentum, one more for a moving average of the weights. Linear in `n_tokens`,
-/// because attention keeps one number a row and head, not its weights.
-pub fn training_memory(config: &ModelConfig, n_tokens: u64, n_states: u64) -> Memory {
-    let parameters = F32.saturating_mul(n_params(config));
-    Memory {
-        parameters,
-        gradients: parameters,
-        states: parameters.saturating_mul(n_states),
-        activations: F32
-            .saturating_mul(n_tokens)
-            .saturating_mul(activations_per_token(config)),
-    }
-}
-
-/// Numbers kept of one token until the backward pass.
-fn activations_per_token(config: &ModelConfig) -> u64 {
-    let (d, d_ff) = (config.d_model() as u64, config.d_ff() as u64);
-    match LayersConfig::of(config) {
-        Ok(LayersConfig::Recurrent(rnn)) => return rnn.n_activations() + 2 * d,
-        Ok(LayersConfig::Convolutional(cnn)) => return cnn.n_activations() + 2 * d,
-        Ok(LayersConfig::Attention) | Err(_) => {}
-    }
-    // Each layer's input and output; norms keep two statistics, attention its log-sum-exp.
-    let norms = 2 * (d + 2);
-    let attention = d + 2 * kv_dim(config) + d + config.n_heads() as u64;
-    let inner = match config.activation() {
-        Activation::Swiglu => 3 * d_ff,
-        _ => 2 * d_ff,
-    };
-    let residuals = 2 * d;
-    let block = norms + attention + inner + residuals;
-    // Embedding and last norm; and the gradients of the widest block while it is passed.
-    config.n_layers() as u64 * block + 3 * d + block
-}
-
 /// Between embedding and head.
 fn layers_params(config: &ModelConfig) -> u64 {
     if let Some((cnn, _)) = image_cnn(config) {
@@ -373,28 +309,5 @@ mod tests {
             let allowed = all.filter(|&(i, j)| mask.allows(i, j)).count();
             assert_eq!(n_pairs(&mask), allowed as u64, "{}", mask.pattern());
         }
-    }
-
-    #[test]
-    fn memory_is_linear_in_the_tokens() {
-        let config = config("activation = 'swiglu'");
-        let of = |n_tokens| training_memory(&config, n_tokens, 2);
-        assert_eq!(2 * of(1000).activations, of(2000).activations);
-        assert_eq!(of(1).states, 2 * of(1).parameters);
-        assert_eq!(of(1).parameters, 4 * n_params(&config));
-        let Memory {
-            parameters,
-            gradients,
-            states,
-            activations,
-        } = of(10);
-        assert_eq!(
-            of(10).total(),
-            parameters + gradients + states + activations
-        );
-        assert_eq!(
-            training_memory(&config, u64::MAX, u64::MAX).total(),
-            u64::MAX
-        );
     }
 }

@@ -141,8 +141,8 @@ pub mod text;
 
 pub use attn_core::{Input, Targets};
 pub use config::{
-    Activation, Backbone, ConfigError, DataSizes, Front, GraphConfig, ImageConfig, Kind,
-    MaskConfig, Modality, ModelConfig, NormKind, NormOrder, Pooling, SpeechConfig,
+    Activation, Backbone, BlockMemory, ConfigError, DataSizes, Front, GraphConfig, ImageConfig,
+    Kind, MaskConfig, Modality, ModelConfig, NormKind, NormOrder, Pooling, SpeechConfig,
 };
 pub use edit_distance::edit_distance;
 pub use encodings::EncodingConfig;

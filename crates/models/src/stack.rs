@@ -42,7 +42,9 @@ fn try_stack_config(config: &ModelConfig) -> Result<StackConfig, attn_core::Conf
         .with_norm(norm)
         .with_order(config.norm_placement());
     let init = WeightInit::new(config.init_std())?.for_depth(config.n_layers());
-    Ok(StackConfig::new(block, config.n_layers())?.with_init(init))
+    Ok(StackConfig::new(block, config.n_layers())?
+        .with_init(init)
+        .with_memory(config.memory()))
 }
 
 fn mlp_kind(activation: Activation) -> MlpKind {

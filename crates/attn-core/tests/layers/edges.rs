@@ -28,7 +28,7 @@ fn as_edges(mask: &Mask) -> Pattern {
 }
 
 /// A graph of seven rows in two parts; row 2 reads nothing, row 3 is not read.
-fn graph() -> Result<Mask> {
+pub(super) fn graph() -> Result<Mask> {
     let sources = [1, 2, 0, 1, 4, 5, 6, 4, 6];
     let destinations = [0, 0, 1, 3, 4, 4, 4, 5, 6];
     let edges = Csr::from_edge_index(7, &sources, &destinations)?;

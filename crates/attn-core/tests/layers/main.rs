@@ -5,6 +5,7 @@ mod block;
 mod cache;
 mod config;
 mod edges;
+mod memory;
 mod rows;
 mod threads;
 mod training;

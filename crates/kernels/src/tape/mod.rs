@@ -8,9 +8,11 @@
 //! - ours ([`backward`]), for graphs made of our nodes alone, which adds gradients
 //!   in place and frees each node as soon as it is done: [`walk`].
 //!
-//! Both call the same code with the same arguments.
+//! Both call the same code with the same arguments. A [`segment`] is a part of the
+//! tape, cut out to be dropped and made again.
 
 mod candle;
+mod segment;
 mod walk;
 
 use std::cell::RefCell;
@@ -24,6 +26,7 @@ use crate::profile::{self, Phase};
 use crate::storage::tensor;
 use candle::Handle;
 
+pub(crate) use segment::Segment;
 pub use walk::backward;
 
 /// The backward pass of an operation.
@@ -115,6 +118,7 @@ fn put<T: Real>(node: impl Node, args: &[&Tensor], output: Vec<T>, shape: Shape)
         wanted: args.iter().map(|arg| arg.track_op()).collect(),
         origins: args.iter().map(|arg| Origin::of(arg)).collect(),
         output: OnceLock::new(),
+        number: next_number(),
     });
     let output = Handle::apply(&recorded, args, T::to_cpu_storage_owned(output), shape)?;
     let first = recorded.output.set((output.id(), output.detach()));
@@ -132,6 +136,8 @@ struct Recorded {
     origins: Vec<Origin>,
     /// Identity of the result on the tape, and the result without its graph.
     output: OnceLock<(TensorId, Tensor)>,
+    /// Its place among all nodes that this thread recorded.
+    number: u64,
 }
 
 impl Recorded {
@@ -156,8 +162,8 @@ impl Recorded {
 enum Origin {
     /// No gradient is asked of it.
     Constant,
-    /// A variable: the walk ends here.
-    Variable,
+    /// A variable, this one: the walk ends here.
+    Variable(Tensor),
     /// One of our nodes.
     Node(Arc<Recorded>),
     /// An operation of Candle's.
@@ -169,7 +175,7 @@ impl Origin {
         if !arg.track_op() {
             Self::Constant
         } else if arg.is_variable() {
-            Self::Variable
+            Self::Variable(arg.clone())
         } else {
             recall(arg.id()).map_or(Self::Foreign, Self::Node)
         }
@@ -186,6 +192,16 @@ struct Registry {
     nodes: HashMap<TensorId, Weak<Recorded>>,
     /// Number of entries at which dead ones are swept out.
     sweep_at: usize,
+    /// How many nodes there have been.
+    recorded: u64,
+}
+
+/// Counts a node: those recorded later have greater numbers.
+fn next_number() -> u64 {
+    NODES.with_borrow_mut(|registry| {
+        registry.recorded += 1;
+        registry.recorded
+    })
 }
 
 fn remember(id: TensorId, node: &Arc<Recorded>) {

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, bail};
+use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, TensorId, bail};
 
 use super::{Origin, Recorded, recall};
 use crate::add::add_to;
@@ -25,14 +25,32 @@ use crate::profile::{self, Phase};
 ///
 /// - `loss`: a scalar
 pub fn backward(loss: Tensor) -> Result<GradStore> {
-    let order = recall(loss.id()).and_then(|root| consumers_first(&root));
-    let Some(mut order) = order else {
+    let parents = |_, origin: &Origin| match origin {
+        Origin::Constant | Origin::Variable(_) => Some(None),
+        Origin::Node(parent) => Some(Some(parent.clone())),
+        Origin::Foreign => None,
+    };
+    let order = recall(loss.id()).and_then(|root| consumers_first(&root, parents));
+    let Some(order) = order else {
         return loss.backward();
     };
-    let mut pending = HashMap::from([(loss.id(), Sum::owned(loss.ones_like()?))]);
+    let seed = (loss.id(), Sum::owned(loss.ones_like()?));
     drop(loss);
-    order.reverse();
     let mut of_variables = GradStore::default();
+    for (id, grad) in back(order, seed)? {
+        of_variables.insert_id(id, grad);
+    }
+    Ok(of_variables)
+}
+
+/// Passes a gradient, that of the result of the first node, back through `order`;
+/// returns those of the tensors that no node there made.
+pub(super) fn back(
+    mut order: Vec<Arc<Recorded>>,
+    seed: (TensorId, Sum),
+) -> Result<HashMap<TensorId, Tensor>> {
+    let mut pending = HashMap::from([seed]);
+    order.reverse();
     while let Some(node) = order.pop() {
         let Some((id, output)) = node.output.get() else {
             bail!("{} has no result", node.node.name());
@@ -61,15 +79,19 @@ pub fn backward(loss: Tensor) -> Result<GradStore> {
         }
         profile::mark("sums of gradients", Phase::Backward);
     }
-    for (id, sum) in pending {
-        of_variables.insert_id(id, sum.grad);
-    }
-    Ok(of_variables)
+    Ok(pending
+        .into_iter()
+        .map(|(id, sum)| (id, sum.grad))
+        .collect())
 }
 
-/// All nodes that `root` depends on, each before those it takes its arguments from;
-/// `None` if an operation of Candle's is among them.
-fn consumers_first(root: &Arc<Recorded>) -> Option<Vec<Arc<Recorded>>> {
+/// `root` and all nodes that it depends on, each before those it takes its arguments from.
+/// `parent` is asked of every argument, in the order of the walk: which node to go on
+/// from, if any, or `None` where there is no way.
+pub(super) fn consumers_first(
+    root: &Arc<Recorded>,
+    mut parent: impl FnMut(TensorId, &Origin) -> Option<Option<Arc<Recorded>>>,
+) -> Option<Vec<Arc<Recorded>>> {
     let mut order = Vec::new();
     let mut seen = HashSet::from([Arc::as_ptr(root)]);
     // A node, and how many of its arguments have been followed.
@@ -78,11 +100,7 @@ fn consumers_first(root: &Arc<Recorded>) -> Option<Vec<Arc<Recorded>>> {
         match node.origins.get(next) {
             None => order.push(node),
             Some(origin) => {
-                let parent = match origin {
-                    Origin::Constant | Origin::Variable => None,
-                    Origin::Node(parent) => Some(parent.clone()),
-                    Origin::Foreign => return None,
-                };
+                let parent = parent(node.ids[next], origin)?;
                 path.push((node, next + 1));
                 if let Some(parent) = parent.filter(|p| seen.insert(Arc::as_ptr(p))) {
                     path.push((parent, 0));
@@ -95,7 +113,7 @@ fn consumers_first(root: &Arc<Recorded>) -> Option<Vec<Arc<Recorded>>> {
 }
 
 /// Gradients added up so far.
-struct Sum {
+pub(super) struct Sum {
     grad: Tensor,
     /// Nobody else reads this memory: it may be added to in place.
     owned: bool,
@@ -104,6 +122,12 @@ struct Sum {
 impl Sum {
     fn owned(grad: Tensor) -> Self {
         Self { grad, owned: true }
+    }
+
+    /// A gradient that somebody else may read, too.
+    pub(super) fn shared(grad: Tensor) -> Self {
+        let owned = false;
+        Self { grad, owned }
     }
 
     fn plus(self, other: Self) -> Result<Self> {

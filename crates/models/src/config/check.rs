@@ -6,8 +6,8 @@ use encodings::{EncodingConfig, SinusoidalConfig};
 
 use super::raw::RawModel;
 use super::{
-    Activation, Backbone, ConfigError, ImageConfig, Kind, MaskConfig, Modality, ModelConfig,
-    Particular, Pooling,
+    Activation, Backbone, BlockMemory, ConfigError, ImageConfig, Kind, MaskConfig, Modality,
+    ModelConfig, Particular, Pooling,
 };
 use crate::layers::LayersConfig;
 
@@ -83,6 +83,7 @@ impl TryFrom<RawModel> for ModelConfig {
             activation: raw.activation,
             bias: raw.bias,
             qk_norm: raw.qk_norm,
+            memory: raw.memory,
             init_std: positive("init_std", raw.init_std, 10.0)?,
             max_seq_len: optional("max_seq_len", raw.max_seq_len, 1..=MAX_SEQ_LEN)?,
             vocab_size: optional("vocab_size", raw.vocab_size, 1..=MAX_VOCAB)?,
@@ -121,10 +122,15 @@ impl TryFrom<RawModel> for ModelConfig {
 
 /// What the keys of attention mean to a backbone without it, so that `backbone` is the one
 /// key that swaps them. Of a mask it follows whether rows ahead may be read; a position
-/// that only attention tells, a class token and a window, it does without.
+/// that only attention tells, a class token and a window, and blocks computed again, it
+/// does without.
 fn for_backbone(mut raw: RawModel) -> RawModel {
     let modality = raw.kind.modality();
-    if raw.backbone == Backbone::Transformer || modality == Modality::Graph {
+    if raw.backbone == Backbone::Transformer {
+        return raw;
+    }
+    raw.memory = BlockMemory::Keep;
+    if modality == Modality::Graph {
         return raw;
     }
     let ahead = modality == Modality::Image || raw.mask.is_none_or(MaskConfig::reads_ahead);
@@ -240,6 +246,7 @@ impl From<ModelConfig> for RawModel {
             activation: config.activation,
             bias: config.bias,
             qk_norm: config.qk_norm,
+            memory: config.memory,
             init_std: config.init_std,
             max_seq_len: config.max_seq_len,
             vocab_size: config.vocab_size,

@@ -16,7 +16,7 @@ use encodings::EncodingConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use attn_core::{NormKind, NormOrder};
+pub use attn_core::{BlockMemory, NormKind, NormOrder};
 use check::filled;
 pub use choices::{Activation, Backbone, Kind, Modality, Pooling};
 pub use error::ConfigError;
@@ -52,6 +52,7 @@ pub struct ModelConfig {
     activation: Activation,
     bias: bool,
     qk_norm: bool,
+    memory: BlockMemory,
     init_std: f64,
     max_seq_len: Option<usize>,
     vocab_size: Option<usize>,
@@ -263,6 +264,11 @@ impl ModelConfig {
     /// Whether queries and keys are normalised, head by head.
     pub fn qk_norm(&self) -> bool {
         self.qk_norm
+    }
+
+    /// What training keeps of a block of attention for the backward pass.
+    pub fn memory(&self) -> BlockMemory {
+        self.memory
     }
 
     /// Standard deviation of the first weights.

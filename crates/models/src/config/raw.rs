@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Activation, Backbone, GraphConfig, ImageConfig, Kind, MaskConfig, NormKind, NormOrder, Pooling,
-    SpeechConfig,
+    Activation, Backbone, BlockMemory, GraphConfig, ImageConfig, Kind, MaskConfig, NormKind,
+    NormOrder, Pooling, SpeechConfig,
 };
 
 /// What the model is.
@@ -66,6 +66,11 @@ pub(super) struct RawModel {
     /// Whether queries and keys are normalised, head by head.
     #[serde(default)]
     pub(super) qk_norm: bool,
+    /// What training keeps of a block of attention for the backward pass: "keep" all that
+    /// is read there, or "recompute" the block from its input, which takes a third more
+    /// time and far less memory. Results are the same to the bit.
+    #[serde(default)]
+    pub(super) memory: BlockMemory,
     /// Standard deviation of the first weights; those that write to the residual stream
     /// get `1/√(2 n_layers)` of it, learnt positions always 0.02.
     #[serde(default = "init_std")]

@@ -45,6 +45,7 @@ fn what_is_left_out_has_the_documented_default() -> Result {
         (lm.bias(), lm.qk_norm(), lm.norm_eps(), lm.init_std()),
         (true, false, 1e-5, 0.02)
     );
+    assert_eq!(lm.memory(), BlockMemory::Keep);
     assert_eq!(
         (lm.norm(), lm.norm_placement()),
         (NormKind::Layer, NormOrder::Pre)

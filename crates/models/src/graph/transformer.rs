@@ -1,7 +1,9 @@
 //! A transformer whose nodes attend along edges.
 
 use attn_core::input::Graphs;
-use attn_core::{Context, Dropout, Linear, Mask, Norm, NormOrder, Pass, Pattern, Position, Stack};
+use attn_core::{
+    BlockMemory, Context, Dropout, Linear, Mask, Norm, NormOrder, Pass, Pattern, Position, Stack,
+};
 use candle_core::{Device, Error, Result, Tensor};
 use candle_nn::VarBuilder;
 
@@ -35,7 +37,7 @@ enum Blocks {
     /// Everywhere in a graph.
     Everywhere(Stack),
     /// Both at once.
-    Both(Vec<Both>, Option<Norm>),
+    Both(Vec<Both>, Option<Norm>, BlockMemory),
 }
 
 /// What is known of edges, for every layer.
@@ -67,7 +69,7 @@ impl Transformer {
                     }
                     NormOrder::Post => None,
                 };
-                Blocks::Both(blocks, norm)
+                Blocks::Both(blocks, norm, stack.memory())
             }
             _ => Blocks::Everywhere(Stack::new(&stack, vb.clone())?),
         };
@@ -122,8 +124,14 @@ impl Transformer {
         };
         match &self.blocks {
             Blocks::Along(stack) | Blocks::Everywhere(stack) => stack.forward(&x, context),
-            Blocks::Both(blocks, norm) => {
-                let run = |x: Tensor, block: &Both| block.forward(&x, context, walls);
+            Blocks::Both(blocks, norm, memory) => {
+                let run = |x: Tensor, block: &Both| {
+                    let walls = walls.clone();
+                    let forward = move |block: &Both, x: &Tensor, along: Context<'_>| {
+                        block.forward(x, along, &walls)
+                    };
+                    memory.run(block, &x, context, forward)
+                };
                 let x = blocks.iter().try_fold(x, run)?;
                 match norm {
                     Some(norm) => norm.forward_with(&x, None),

@@ -55,7 +55,7 @@ fn config(task: &str, layers: &str) -> ModelConfig {
     config.resolve(sizes).expect("all sizes are there")
 }
 
-fn all() -> impl Iterator<Item = ModelConfig> {
+pub(crate) fn all() -> impl Iterator<Item = ModelConfig> {
     TASKS
         .iter()
         .flat_map(|task| LAYERS.iter().map(|layers| config(task, layers)))
@@ -98,9 +98,9 @@ const PAIRS: [(u32, u32); 9] = [
     (6, 5),
     (4, 6),
 ];
-const WALLS: [u32; 3] = [0, 4, 7];
+pub(crate) const WALLS: [u32; 3] = [0, 4, 7];
 
-fn union() -> Outcome<Graphs> {
+pub(crate) fn union() -> Outcome<Graphs> {
     let id: Vec<u32> = (0..7).collect();
     graph(&rows(1, 7, WIDTH)?, &rows(2, 7, PLACE)?, &PAIRS, &id)
 }
@@ -111,7 +111,7 @@ fn chosen(of: &Rows, which: &[usize]) -> Result<Rows> {
     Rows::new(values, of.width())
 }
 
-fn targets(config: &ModelConfig) -> Targets {
+pub(crate) fn targets(config: &ModelConfig) -> Targets {
     use models::Kind::{GraphClassifier, GraphNodes, GraphRegression};
     match config.kind() {
         GraphNodes => Targets::Classes([0, 2, IGNORED, 1, 1, 0, 2].into()),

@@ -36,7 +36,7 @@ fn table(keys: &str, image: &str) -> std::result::Result<ModelConfig, Box<dyn st
 }
 
 /// Every variant, with and without a class token.
-fn all() -> std::result::Result<Vec<ModelConfig>, Box<dyn std::error::Error>> {
+pub(crate) fn all() -> std::result::Result<Vec<ModelConfig>, Box<dyn std::error::Error>> {
     let mut configs = Vec::new();
     for keys in [
         "",
@@ -70,14 +70,22 @@ fn all() -> std::result::Result<Vec<ModelConfig>, Box<dyn std::error::Error>> {
     Ok(configs)
 }
 
-fn images() -> Result<Images> {
+pub(crate) fn images() -> Result<Images> {
     let pixels = randn(1, BATCH * SHAPE.n_values())?.to_vec1::<f64>()?;
     Images::new(pixels.iter().map(|&x| x as f32).collect::<Vec<_>>(), SHAPE)
 }
 
 fn mask(model: &Model, batch: usize) -> Mask {
-    let walls: Vec<u32> = (0..=batch).map(|i| (i * SHAPE.n_pixels()) as u32).collect();
-    Mask::new(model.pattern().clone(), walls).expect("valid walls")
+    Mask::new(model.pattern().clone(), walls_of(batch)).expect("valid walls")
+}
+
+fn walls_of(batch: usize) -> Vec<u32> {
+    (0..=batch).map(|i| (i * SHAPE.n_pixels()) as u32).collect()
+}
+
+/// Between the images of [`images`].
+pub(crate) fn walls() -> Vec<u32> {
+    walls_of(BATCH)
 }
 
 fn logits(model: &Model, images: Images) -> Result<Tensor> {

@@ -5,6 +5,7 @@ mod golden;
 mod graphs;
 mod images;
 mod made;
+mod memory;
 mod oracle;
 mod parameters;
 mod properties;

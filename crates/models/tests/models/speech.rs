@@ -15,7 +15,7 @@ use crate::made::{Outcome, chosen, shaken};
 const FEATURES: usize = 3;
 const CLASSES: usize = 4;
 /// Walls of three recordings of 7, 1 and 6 frames.
-const WALLS: [u32; 4] = [0, 7, 8, 14];
+pub(crate) const WALLS: [u32; 4] = [0, 7, 8, 14];
 const KINDS: [&str; 3] = ["speech-classifier", "speech-frames", "speech-ctc"];
 /// Front ends: window and stride.
 const FRONTS: [&str; 4] = [
@@ -43,7 +43,7 @@ fn config(kind: &str, keys: &str) -> Outcome<ModelConfig> {
 }
 
 /// Every kind behind every front end.
-fn every_kind_and_front() -> Outcome<Vec<ModelConfig>> {
+pub(crate) fn every_kind_and_front() -> Outcome<Vec<ModelConfig>> {
     let mut configs = Vec::new();
     for kind in KINDS {
         for front in FRONTS {
@@ -59,12 +59,12 @@ fn every_kind_and_front() -> Outcome<Vec<ModelConfig>> {
     Ok(configs)
 }
 
-fn frames(seed: u64, n: usize) -> Outcome<Vec<f32>> {
+pub(crate) fn frames(seed: u64, n: usize) -> Outcome<Vec<f32>> {
     let x = randn(seed, (n * FEATURES,))?.to_vec1::<f64>()?;
     Ok(x.into_iter().map(|x| x as f32).collect())
 }
 
-fn input(values: Vec<f32>) -> Outcome<Input> {
+pub(crate) fn input(values: Vec<f32>) -> Outcome<Input> {
     Ok(Input::Frames(Rows::new(values, FEATURES)?))
 }
 
@@ -74,7 +74,7 @@ fn logits(model: &Model, values: Vec<f32>, walls: &[u32]) -> Outcome<Tensor> {
 }
 
 /// Targets of the recordings between [`WALLS`].
-fn targets(model: &Model) -> Targets {
+pub(crate) fn targets(model: &Model) -> Targets {
     match model {
         Model::SpeechClassifier(_) => vec![0, 3, 1].into(),
         Model::SpeechFrames(_) => (0..14)

@@ -6,7 +6,7 @@ mod numbers;
 
 use attn_core::{Mask, Pattern};
 use models::image::Window;
-use models::{MaskConfig, Modality, cost};
+use models::{BlockMemory, MaskConfig, Modality, cost};
 
 use crate::config::{Optimizer, RunConfig};
 use numbers::{bytes, flops, grouped};
@@ -149,11 +149,11 @@ fn memory(config: &RunConfig) -> String {
         &bytes(memory.gradients),
     ));
     text.push_str(&line("states", &states, &bytes(memory.states)));
-    text.push_str(&line(
-        "activations",
-        "kept for the backward pass; linear in tokens",
-        &bytes(memory.activations),
-    ));
+    let kept = match config.model.memory() {
+        BlockMemory::Keep => "kept for the backward pass; linear in tokens",
+        BlockMemory::Recompute => "inputs of blocks, and one block; linear in tokens",
+    };
+    text.push_str(&line("activations", kept, &bytes(memory.activations)));
     text.push_str(&line("together", "", &bytes(memory.total())));
     text
 }

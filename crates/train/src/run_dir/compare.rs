@@ -10,11 +10,13 @@ use toml::{Table, Value};
 ///
 /// A run may be made longer or shorter: its schedule is a function of the step and
 /// the new length from there on. It may move to another device or machine, at the
-/// price of the last bits. Data may move, because they are told apart by their hash.
-const FREE: [&str; 12] = [
+/// price of the last bits. Data may move, because they are told apart by their hash. What
+/// is kept of a block for the backward pass decides about memory and time, but no bit.
+const FREE: [&str; 13] = [
     "run.name",
     "run.device",
     "run.threads",
+    "model.memory",
     "data.path",
     "data.val",
     "data.test",
@@ -146,6 +148,7 @@ mod tests {
     #[test]
     fn whole_tables_are_free_but_not_keys_that_begin_alike() {
         assert!(is_free("eval.every") && is_free("checkpoint.keep") && is_free("train.steps"));
+        assert!(is_free("model.memory") && !is_free("model.n_layers"));
         assert!(!is_free("evaluation") && !is_free("train.steps_more") && !is_free("train"));
     }
 

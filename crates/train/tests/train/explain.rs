@@ -52,6 +52,16 @@ fn a_classifier_is_told_on_one_page() -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
+fn memory_is_that_of_what_is_kept_of_a_block() -> Result<(), Box<dyn Error>> {
+    let text = explained(&TINY.replace("n_heads", "memory = \"recompute\"\nn_heads"))?;
+    let line = text.lines().find(|line| line.contains("activations "));
+    let line = line.ok_or("no such line")?;
+    assert!(line.contains("inputs of blocks, and one block"), "{line}");
+    assert!(line.ends_with("14.7 MiB"), "{line}");
+    Ok(())
+}
+
+#[test]
 fn a_model_that_no_machine_holds_is_only_looked_at() -> Result<(), Box<dyn Error>> {
     let text = TINY
         .replace("d_model = 128", "d_model = 8192")

@@ -7,6 +7,7 @@ mod explain;
 mod folders;
 mod graphs;
 mod kill;
+mod memory;
 mod resume;
 mod speech;
 mod tiny_run;

@@ -99,7 +99,8 @@ fn epoch_of(checkpoint: &Path) -> TestResult<u64> {
     Ok(state["epoch"].as_u64().ok_or("no epoch")?)
 }
 
-fn copy(from: &Path, to: &Path) -> TestResult {
+/// Copies a folder with all that is in it.
+pub(crate) fn copy(from: &Path, to: &Path) -> TestResult {
     for (path, bytes) in files(from)? {
         let path = to.join(path);
         fs::create_dir_all(path.parent().ok_or("no folder")?)?;
