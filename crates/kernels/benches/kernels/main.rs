@@ -4,9 +4,11 @@
 //! `NAME`. Shapes are those of a block of text-base: 16 sequences of 256 rows, 256 wide.
 
 mod attention;
+mod graphs;
 mod heads;
 mod optimizers;
 mod rows;
+mod sequences;
 
 use std::hint::black_box;
 
@@ -23,6 +25,8 @@ criterion_group!(
     kernels,
     rows::bench,
     attention::bench,
+    graphs::bench,
+    sequences::bench,
     heads::bench,
     optimizers::bench
 );

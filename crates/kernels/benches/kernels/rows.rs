@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::Result;
 use criterion::{Criterion, Throughput};
 use kernels::rng::{Domain, Key};
-use kernels::{Activation, Pool};
+use kernels::{Activation, Pool, Precision};
 
 use crate::{D, N, both, var};
 
@@ -19,10 +19,15 @@ fn all(criterion: &mut Criterion) -> Result<()> {
     let (w, b) = (var(1, &[4 * D, D])?, var(2, &[4 * D])?);
     // A multiply-add is two operations.
     let flops = Throughput::Elements(2 * (N * D * 4 * D) as u64);
-    both(criterion, "linear 256 to 1024", flops, || {
+    both(criterion, "linear 256 to 1024", flops.clone(), || {
         kernels::linear(&x, &w, Some(&b), None, None)
     });
-    let flops = Throughput::Elements(2 * (N * D * 4 * D) as u64);
+    both(
+        criterion,
+        "linear 256 to 1024 in bf16",
+        flops.clone(),
+        || Precision::Bf16.during(|| kernels::linear(&x, &w, Some(&b), None, None)),
+    );
     both(criterion, "linear 256 to 1024 with gelu", flops, || {
         kernels::linear(&x, &w, Some(&b), Some(Activation::GeluTanh), None)
     });

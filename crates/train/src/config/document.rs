@@ -244,7 +244,11 @@ lr = 1e-3
                 "steps = 10\nepochs = 1",
                 "c.toml:6:1: epochs = 1 and steps = 10 contradict each other; keep one of them",
             ),
-            ("\"x\"", "\"x\"\nprecision = \"f16\"", "?"),
+            (
+                "\"x\"",
+                "\"x\"\nprecision = \"f16\"",
+                "c.toml:3:13: `run.precision` cannot be \"f16\"; did you mean \"bf16\"?",
+            ),
             (
                 "\"x\"",
                 "\"x\"\ndevice = \"gpu\"",

@@ -8,6 +8,7 @@ mod folders;
 mod graphs;
 mod kill;
 mod memory;
+mod precision;
 mod resume;
 mod speech;
 mod tiny_run;

@@ -1,23 +1,10 @@
 //! What is kept of a block for its backward pass changes no weight.
 
-use std::{collections::BTreeMap, fs, path::Path};
-
-use safetensors::SafeTensors;
+use std::fs;
+use std::path::Path;
 
 use crate::resume::copy;
-use crate::tiny_run::{TestResult, TinyRun, checkpoints, metrics, weights};
-
-/// The bytes of every tensor that the run in `out` left, by file and name: the headers of
-/// the files carry the configuration, in which runs may differ.
-fn tensors(out: &Path) -> TestResult<BTreeMap<String, Vec<u8>>> {
-    let mut found = BTreeMap::new();
-    for (path, bytes) in weights(out)? {
-        for (name, view) in SafeTensors::deserialize(&bytes)?.tensors() {
-            found.insert(format!("{}: {name}", path.display()), view.data().to_vec());
-        }
-    }
-    Ok(found)
-}
+use crate::tiny_run::{TestResult, TinyRun, checkpoints, metrics, tensors};
 
 #[track_caller]
 fn assert_alike(out: &Path, reference: &Path) -> TestResult {

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use safetensors::SafeTensors;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -253,4 +254,16 @@ pub(crate) fn assert_same(out: &Path, reference: &Path) -> TestResult {
 
 fn count_lines(out: &Path) -> usize {
     fs::read(out.join("metrics.jsonl")).map_or(0, |text| text.split(|&b| b == b'\n').count() - 1)
+}
+
+/// The bytes of every tensor that the run in `out` left, by file and name: the headers of
+/// the files carry the configuration, in which runs may differ.
+pub(crate) fn tensors(out: &Path) -> TestResult<BTreeMap<String, Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    for (path, bytes) in weights(out)? {
+        for (name, view) in SafeTensors::deserialize(&bytes)?.tensors() {
+            found.insert(format!("{}: {name}", path.display()), view.data().to_vec());
+        }
+    }
+    Ok(found)
 }

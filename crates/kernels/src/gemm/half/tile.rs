@@ -40,11 +40,10 @@ impl Tile<'_> {
         for (row, from) in (0..self.rows).zip(whole.chunks_exact(COLUMNS)) {
             let add = self.add;
             for (to, from) in self.row(row).iter_mut().zip(from) {
-                // SAFETY: what is added to is initialised.
-                let before = if add {
-                    unsafe { to.assume_init() }
-                } else {
-                    0.0
+                let before = match add {
+                    // SAFETY: what is added to is initialised.
+                    true => unsafe { to.assume_init() },
+                    false => 0.0,
                 };
                 to.write(before + from);
             }
