@@ -1,5 +1,7 @@
 //! How fast a configuration trains, on made-up data: no file needed, nothing kept.
 
+mod first_step;
+mod generation;
 mod synthetic;
 
 use std::time::Instant;
@@ -13,6 +15,8 @@ use crate::config::RunConfig;
 use crate::error::Result;
 use crate::trainer::Trainer;
 
+pub use first_step::write_first_step;
+pub use generation::{Generation, bench_generation};
 pub use synthetic::sizes as synthetic_sizes;
 
 /// What a benchmark measured; the last line of `train bench`, as JSON.
