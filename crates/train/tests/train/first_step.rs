@@ -18,7 +18,9 @@ use train::config::RunConfig;
 
 type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
-const TEXT: &str = "[data]
+const TEXT: &str = "[run]
+name = 'first-step'
+[data]
 path = 'embedded'
 seq_len = 12
 [model]
@@ -28,10 +30,14 @@ d_model = 16
 n_heads = 2
 n_layers = 2
 [train]
+steps = 1
 batch_size = 3
+lr = 1e-3
 ";
 
-const SPEECH: &str = "[data]
+const SPEECH: &str = "[run]
+name = 'first-step'
+[data]
 path = 'generated'
 max_seconds = 0.2
 [model]
@@ -42,10 +48,14 @@ n_heads = 2
 n_layers = 1
 mask = { band = { left = 2, right = 2 } }
 [train]
+steps = 1
 batch_size = 2
+lr = 1e-3
 ";
 
-const IMAGE: &str = "[data]
+const IMAGE: &str = "[run]
+name = 'first-step'
+[data]
 path = 'generated'
 [model]
 kind = 'image-classifier'
@@ -55,10 +65,14 @@ n_heads = 2
 n_layers = 1
 image = { height = 8, width = 8, channels = 3, patch = 4, class_token = true }
 [train]
+steps = 1
 batch_size = 2
+lr = 1e-3
 ";
 
-const GRAPH: &str = "[data]
+const GRAPH: &str = "[run]
+name = 'first-step'
+[data]
 path = 'generated:random'
 generate = { train = 1, nodes = 30, edges = 100, features = 6, classes = 3 }
 directed = true
@@ -68,7 +82,9 @@ d_model = 16
 n_heads = 2
 n_layers = 1
 [train]
+steps = 1
 batch_size = 1
+lr = 1e-3
 ";
 
 fn bench(folder: &Path, arguments: &[&str]) -> TestResult<(i32, String, String)> {
@@ -120,9 +136,9 @@ fn loss(tensors: HashMap<String, Tensor>, config: &RunConfig) -> TestResult<f64>
         _ => Input::Graphs(Graphs {
             nodes: rows()?,
             edges: Arc::new(Csr::from_edge_index(
+                inputs.dim(0)?,
                 &ids("source")?,
                 &ids("destination")?,
-                inputs.dim(0)?,
             )?),
             edge_features: None,
             structure: None,
