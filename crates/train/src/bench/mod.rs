@@ -1,5 +1,7 @@
 //! How fast a configuration trains, on made-up data: no file needed, nothing kept.
 
+mod first_step;
+mod generation;
 mod profile;
 mod synthetic;
 
@@ -14,6 +16,8 @@ use crate::config::RunConfig;
 use crate::error::Result;
 use crate::trainer::Trainer;
 
+pub use first_step::write_first_step;
+pub use generation::{Generation, bench_generation};
 pub use profile::{Operation, Profile};
 pub use synthetic::sizes as synthetic_sizes;
 

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use super::console;
-use crate::bench::{bench, synthetic_sizes};
+use crate::bench::{bench, bench_generation, synthetic_sizes, write_first_step};
 use crate::config::{Document, RunConfig};
 use crate::device;
 use crate::error::{Error, Result};
@@ -27,6 +29,20 @@ pub(super) struct BenchArgs {
     #[arg(long)]
     profile: bool,
 
+    /// Write the weights before the first update and its batch to a safetensors file
+    #[arg(long, value_name = "FILE")]
+    first_step: Option<PathBuf>,
+
+    /// Time how a language model writes N tokens, one by one, instead of training steps;
+    /// a step is then a text
+    #[arg(
+        long,
+        value_name = "N",
+        conflicts_with = "profile",
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
+    generate: Option<u32>,
+
     /// Change one key of the configuration, e.g. `data.seq_len=512`; no value removes it
     #[arg(long = "set", value_name = "TABLE.KEY=VALUE")]
     overrides: Vec<String>,
@@ -41,10 +57,24 @@ pub(super) fn run(args: BenchArgs) -> Result<()> {
     let device = device::open(&config.run, &document)?;
     let pool = device::pool(config.run.threads())?;
     let (warmup, steps) = (args.warmup as usize, args.steps as usize);
+    let first_step = args.first_step.as_deref();
+    if let Some(n_tokens) = args.generate {
+        let n_tokens = n_tokens as usize;
+        return print(&pool.install(|| {
+            bench_generation(&config, &device, n_tokens, warmup, steps, first_step)
+        })?);
+    }
+    if let Some(path) = first_step {
+        pool.install(|| write_first_step(&config, &device, path))?;
+    }
     let measured = pool.install(|| bench(&config, &device, warmup, steps, args.profile))?;
     if let Some(profile) = &measured.profile {
         console::print(&profile.table())?;
     }
-    let line = serde_json::to_string(&measured).map_err(|error| Error::Usage(error.to_string()))?;
+    print(&measured)
+}
+
+fn print(measured: &impl Serialize) -> Result<()> {
+    let line = serde_json::to_string(measured).map_err(|error| Error::Usage(error.to_string()))?;
     console::print(&format!("{line}\n"))
 }

@@ -11,7 +11,8 @@ use models::text::CausalLm;
 
 use crate::error::{Error, Result};
 use stop::{Passed, StopFilter};
-use window::Reader;
+
+pub(crate) use window::Reader;
 
 pub use sampler::{Sampler, SamplerOptions};
 

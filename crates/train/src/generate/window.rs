@@ -17,7 +17,7 @@ pub(super) fn start(n: usize, longest: usize) -> usize {
 
 /// A language model in the middle of a text.
 #[derive(Debug)]
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     model: &'a CausalLm,
     cache: Cache,
     /// The tokens of `window_start..window_start + cached` of the text are in the cache.
@@ -26,7 +26,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(model: &'a CausalLm) -> Self {
+    pub(crate) fn new(model: &'a CausalLm) -> Self {
         Self {
             model,
             cache: model.cache(),
@@ -37,7 +37,7 @@ impl<'a> Reader<'a> {
 
     /// Scores of every token to come behind `text`, which begins with the text that was
     /// read last.
-    pub(super) fn read(&mut self, text: &[u32]) -> Result<Vec<f32>> {
+    pub(crate) fn read(&mut self, text: &[u32]) -> Result<Vec<f32>> {
         let start = start(text.len(), self.model.max_seq_len());
         if start != self.window_start {
             self.cache.clear();

@@ -11,7 +11,10 @@ use serde_json::{Map, Value, json};
 use super::header::METADATA;
 use crate::durable::{self, FileError};
 
-/// A tensor to be written, as `f32`.
+/// Bytes of an element: of a number and of an id.
+const WORD: usize = 4;
+
+/// A tensor to be written: numbers as `f32`, ids as `u32`.
 #[derive(Debug, Clone)]
 pub struct NamedTensor<'a> {
     /// Name in the file.
@@ -27,6 +30,8 @@ pub struct NamedTensor<'a> {
 pub enum Values<'a> {
     /// In memory, row by row.
     Slice(&'a [f32]),
+    /// Ids in memory, such as tokens or the ends of edges; they are no weights.
+    Ids(&'a [u32]),
     /// In a Candle tensor; copied only if it is not contiguous `f32` on the CPU,
     /// and then one tensor at a time.
     Tensor(&'a Tensor),
@@ -43,6 +48,15 @@ impl<'a> NamedTensor<'a> {
             name: name.into(),
             shape: shape.into(),
             values: Values::Slice(values),
+        }
+    }
+
+    /// A list of ids.
+    pub fn ids(name: impl Into<Cow<'a, str>>, values: &'a [u32]) -> Self {
+        Self {
+            name: name.into(),
+            shape: vec![values.len()].into(),
+            values: Values::Ids(values),
         }
     }
 
@@ -95,10 +109,11 @@ pub(crate) fn write_tensors(
                 );
                 return Err(io::Error::other(message));
             }
-            write_f32(w, values)
+            write_words(w, values, f32::to_le_bytes)
         };
         match tensor.values {
             Values::Slice(values) => write(values, w)?,
+            Values::Ids(values) => write_words(w, values, u32::to_le_bytes)?,
             Values::Tensor(values) => with_values(values, |values| write(values, w))?,
         }
     }
@@ -116,8 +131,12 @@ fn header(
     }
     let mut start = 0;
     for tensor in tensors {
-        let end = start + tensor.shape.iter().product::<usize>() * size_of::<f32>();
-        let entry = json!({ "dtype": "F32", "shape": tensor.shape, "data_offsets": [start, end] });
+        let end = start + tensor.shape.iter().product::<usize>() * WORD;
+        let dtype = match tensor.values {
+            Values::Slice(_) | Values::Tensor(_) => "F32",
+            Values::Ids(_) => "U32",
+        };
+        let entry = json!({ "dtype": dtype, "shape": tensor.shape, "data_offsets": [start, end] });
         if entries.insert(tensor.name.to_string(), entry).is_some() {
             return Err(io::Error::other(format!(
                 "two tensors are named `{}`",
@@ -131,12 +150,16 @@ fn header(
     Ok(header)
 }
 
-fn write_f32(w: &mut dyn Write, values: &[f32]) -> io::Result<()> {
+fn write_words<T: Copy>(
+    w: &mut dyn Write,
+    values: &[T],
+    to_bytes: fn(T) -> [u8; WORD],
+) -> io::Result<()> {
     const CHUNK: usize = 1 << 14;
-    let mut bytes = Vec::with_capacity(CHUNK.min(values.len()) * size_of::<f32>());
+    let mut bytes = Vec::with_capacity(CHUNK.min(values.len()) * WORD);
     for chunk in values.chunks(CHUNK) {
         bytes.clear();
-        bytes.extend(chunk.iter().flat_map(|x| x.to_le_bytes()));
+        bytes.extend(chunk.iter().flat_map(|&x| to_bytes(x)));
         w.write_all(&bytes)?;
     }
     Ok(())

@@ -4,6 +4,7 @@ mod bad_configuration;
 mod command_line;
 mod configs;
 mod explain;
+mod first_step;
 mod folders;
 mod graphs;
 mod kill;
