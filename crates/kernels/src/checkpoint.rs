@@ -2,6 +2,7 @@
 
 use candle_core::{Result, Tensor, bail};
 
+use crate::Precision;
 use crate::storage::{values, with_real};
 use crate::tape::{Backward, Node, Segment, record};
 
@@ -56,7 +57,12 @@ pub fn checkpoint(
         let (y, shape) = (values::<T>(output)?.to_vec(), output.shape().clone());
         let leaves = segment.leaves().to_vec();
         drop(segment);
-        record(Checkpoint { f, inputs }, &leaves.iter().collect::<Vec<_>>(), y, shape)
+        let node = Checkpoint {
+            f,
+            inputs,
+            precision: Precision::current(),
+        };
+        record(node, &leaves.iter().collect::<Vec<_>>(), y, shape)
     })
 }
 
@@ -64,6 +70,8 @@ pub fn checkpoint(
 struct Checkpoint<F> {
     f: F,
     inputs: Vec<Tensor>,
+    /// In which `f` was called, and will be.
+    precision: Precision,
 }
 
 impl<F: Fn() -> Result<Tensor> + Send + Sync + 'static> Node for Checkpoint<F> {
@@ -72,7 +80,8 @@ impl<F: Fn() -> Result<Tensor> + Send + Sync + 'static> Node for Checkpoint<F> {
     }
 
     fn backward(&self, pass: &Backward<'_>) -> Result<Vec<Option<Tensor>>> {
-        let segment = Segment::record(&self.inputs, &self.f)?;
+        let again = || Segment::record(&self.inputs, &self.f);
+        let segment = self.precision.during(again)?;
         if !segment
             .leaves()
             .iter()

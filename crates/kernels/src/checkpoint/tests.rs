@@ -7,8 +7,8 @@ use testkit::{gradcheck_all, randn, reach};
 use super::checkpoint;
 use crate::rng::{Domain, Key};
 use crate::{
-    Activation, Attention, FlatGrads, RelativeBias, Spans, activate, add, attention_packed,
-    backward, dropout, layer_norm, linear, linear_concat,
+    Activation, Attention, FlatGrads, Precision, RelativeBias, Spans, activate, add,
+    attention_packed, backward, dropout, layer_norm, linear, linear_concat,
 };
 
 const N: usize = 6;
@@ -163,6 +163,22 @@ fn result_and_gradients_are_those_of_a_kept_pass_to_the_bit() -> Result<()> {
             assert!(again == kept[0], "{mode:?}, way {way}");
         }
     }
+    Ok(())
+}
+
+#[test]
+fn the_second_call_rounds_as_the_first_did() -> Result<()> {
+    let vars = variables(DType::F32)?;
+    let forward = |mode| Precision::Bf16.during(|| loss(mode, &vars));
+    let grads = |store: GradStore| -> Result<Vec<Vec<u64>>> {
+        let of = |var| store.get(var).map(bits).transpose();
+        let grads = vars.iter().map(|var| of(var.as_tensor()));
+        grads.map(|grad| Ok(grad?.unwrap_or_default())).collect()
+    };
+    // The way back is walked outside of `during`.
+    let kept = grads(backward(forward(Mode::Keep)?)?)?;
+    assert!(kept.iter().all(|grad| !grad.is_empty()));
+    assert_eq!(grads(backward(forward(Mode::Once)?)?)?, kept);
     Ok(())
 }
 
