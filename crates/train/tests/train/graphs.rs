@@ -1,6 +1,6 @@
 //! Models of graphs, from the command line: trained and asked about files.
 
-use std::{error::Error, fs, path::Path, process::Command};
+use std::fs;
 
 use attn_core::Pass;
 use candle_core::DType;
@@ -9,7 +9,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use train::{dataset::batch_of_file, model_folder};
 
-type TestResult<T = ()> = Result<T, Box<dyn Error>>;
+use crate::command::train;
+use crate::tiny_run::TestResult;
 
 const CONFIG: &str = "\
 [run]
@@ -33,17 +34,6 @@ const ASKED: &str = r#"[
     {"nodes": [{"id": "a", "x": 1}, {"id": "b", "x": 2}, {"id": "c", "x": 3}, {"id": "d", "x": 4}],
      "edges": [["a", "b"], ["b", "c"], ["c", "d"], ["d", "a"]], "pairs": [["c", "a"], ["a", "d"]]}
 ]"#;
-
-fn train(folder: &Path, arguments: &[&str]) -> TestResult<(i32, String, String)> {
-    let output = Command::new(env!("CARGO_BIN_EXE_train"))
-        .args(arguments)
-        .current_dir(folder)
-        .env_remove("RUST_BACKTRACE")
-        .output()?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let code = output.status.code().ok_or("killed")?;
-    Ok((code, text(&output.stdout), text(&output.stderr)))
-}
 
 /// A folder with the configuration and a ring of twenty nodes to train on.
 fn folder() -> TestResult<TempDir> {

@@ -1,10 +1,11 @@
 //! What the library and the binary do, seen from outside.
 
 mod bad_configuration;
+mod bench;
+mod command;
 mod command_line;
 mod configs;
 mod explain;
-mod first_step;
 mod folders;
 mod graphs;
 mod kill;

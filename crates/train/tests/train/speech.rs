@@ -1,11 +1,12 @@
 //! Models of sound, from the command line: trained, measured, asked about files.
 
-use std::{error::Error, fs, path::Path, process::Command};
+use std::fs;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-type TestResult<T = ()> = Result<T, Box<dyn Error>>;
+use crate::command::train;
+use crate::tiny_run::TestResult;
 
 const CONFIG: &str = "\
 [run]
@@ -32,17 +33,6 @@ log_every = 1
 [checkpoint]
 every = 4
 ";
-
-fn train(folder: &Path, arguments: &[&str]) -> TestResult<(i32, String, String)> {
-    let output = Command::new(env!("CARGO_BIN_EXE_train"))
-        .args(arguments)
-        .current_dir(folder)
-        .env_remove("RUST_BACKTRACE")
-        .output()?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let code = output.status.code().ok_or("killed")?;
-    Ok((code, text(&output.stdout), text(&output.stderr)))
-}
 
 /// A WAV file of 16-bit samples at 8 kHz.
 fn wav(samples: &[i16]) -> Vec<u8> {

@@ -1,9 +1,9 @@
-//! `bench --first-step`: from the file alone, anyone can compute the first loss.
+//! `train bench`: a first step that anyone can repeat from its file, a text that is timed, a
+//! profile of a step.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use attn_core::input::{Graphs, Images, Rows};
@@ -16,7 +16,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use train::config::RunConfig;
 
-type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
+use crate::command::train;
+use crate::tiny_run::TestResult;
 
 const TEXT: &str = "[run]
 name = 'first-step'
@@ -88,15 +89,8 @@ lr = 1e-3
 ";
 
 fn bench(folder: &Path, arguments: &[&str]) -> TestResult<(i32, String, String)> {
-    let output = Command::new(env!("CARGO_BIN_EXE_train"))
-        .args(["bench", "c.toml", "--warmup", "0", "--steps", "1"])
-        .args(arguments)
-        .current_dir(folder)
-        .env_remove("RUST_BACKTRACE")
-        .output()?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let code = output.status.code().ok_or("killed")?;
-    Ok((code, text(&output.stdout), text(&output.stderr)))
+    let short = ["bench", "c.toml", "--warmup", "0", "--steps", "1"];
+    train(folder, &[&short[..], arguments].concat())
 }
 
 fn folder(config: &str) -> TestResult<TempDir> {
@@ -188,6 +182,37 @@ fn a_text_is_timed_and_kept() -> TestResult {
     assert_eq!(tensors["batch.inputs"].to_vec1::<u32>()?, [0]);
     assert_eq!(tensors["batch.targets"].dims(), [30]);
     assert_eq!(tensors["embed.weight"].dims(), [11, 16]);
+    Ok(())
+}
+
+#[test]
+fn a_profile_says_where_the_step_went() -> TestResult {
+    let folder = folder(TEXT)?;
+    let (code, out, errors) = bench(folder.path(), &["--profile"])?;
+    assert_eq!((code, errors.as_str()), (0, ""));
+    let (table, json) = out.trim_end().rsplit_once('\n').ok_or("no table")?;
+    let measured: Value = serde_json::from_str(json)?;
+    let number = |value: &Value, key: &str| value[key].as_f64().ok_or(format!("no {key}"));
+    assert!(number(&measured, "matmul_gflops")? > 0.0);
+    assert!(number(&measured, "memory_gb_per_s")? > 0.0);
+    let rows = measured["profile"].as_array().ok_or("no rows")?;
+    let mut sum = 0.0;
+    for row in rows {
+        let (ms, products) = (number(row, "ms")?, number(row, "products_ms")?);
+        assert!(ms >= products, "{row}");
+        let name = row["name"].as_str().ok_or("no name")?;
+        assert!(table.lines().any(|line| line.starts_with(name)), "{name}");
+        sum += ms;
+    }
+    // What lies behind the last operation of a step is nobody's.
+    let step = number(&measured, "median_ms")?;
+    assert!(sum > 0.5 * step, "{sum} of {step} ms");
+    let pass = |name, phase| {
+        let mut all = rows.iter();
+        all.any(|row| row["name"] == name && row["phase"] == phase)
+    };
+    assert!(pass("linear", "forward") && pass("linear", "backward"));
+    assert!(pass("attention", "backward") && pass("optimizer", "update"));
     Ok(())
 }
 
