@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::attend::{Heads, Settings};
 use crate::cache::LayerCache;
 use crate::config::{ConfigError, probability, width};
-use crate::{Context, Dropout, Linear, WeightInit};
+use crate::projection::Projection;
+use crate::{Context, Dropout, Linear, Pass, WeightInit};
 
 /// Width and head layout of one attention layer.
 ///
@@ -242,10 +243,10 @@ impl From<AttentionConfig> for RawAttentionConfig {
 /// `we`.
 #[derive(Debug, Clone)]
 pub struct MultiHeadAttention {
-    wq: Linear,
-    wk: Linear,
-    wv: Linear,
-    wo: Linear,
+    wq: Projection,
+    wk: Projection,
+    wv: Projection,
+    wo: Projection,
     we: Option<Linear>,
     qk_norm: Option<(HeadNorm, HeadNorm)>,
     heads: Heads,
@@ -268,13 +269,13 @@ impl MultiHeadAttention {
         let head_dim = config.head_dim();
         let d_kv = n_kv_heads * head_dim;
         let project =
-            |name: &str, d_out| Linear::new(d_model, d_out, bias, init.weight(), vb.pp(name));
+            |name: &str, d_out| Projection::new(d_model, d_out, bias, init.weight(), vb.pp(name));
         let norm = |name: &str| HeadNorm::new(head_dim, vb.pp(name));
         Ok(Self {
             wq: project("wq", d_model)?,
             wk: project("wk", d_kv)?,
             wv: project("wv", d_kv)?,
-            wo: Linear::new(d_model, d_model, bias, init.residual_weight(), vb.pp("wo"))?,
+            wo: Projection::new(d_model, d_model, bias, init.residual_weight(), vb.pp("wo"))?,
             // Without a bias, which would only repeat those of keys and values.
             we: d_edge
                 .map(|d_edge| Linear::new(d_edge, d_kv, false, init.weight(), vb.pp("we")))
@@ -317,7 +318,7 @@ impl MultiHeadAttention {
         heads: &[usize],
         rows: &[usize],
     ) -> candle_core::Result<Tensor> {
-        let (q, k, _) = self.project(x)?;
+        let (q, k, _) = self.project(x, context.pass)?;
         let Heads {
             n_heads,
             n_kv_heads,
@@ -341,17 +342,19 @@ impl MultiHeadAttention {
             bail!("the mask counts on cached keys, but there is no cache");
         }
         let settings = self.settings(context, self.weights_dropout.draws(pass))?;
-        let y = if self.qk_norm.is_none() && cache.is_none() {
+        let y = match (self.as_one_matrix(), cache) {
             // One matrix for all three: no split, no copy.
-            let projections = [&self.wq, &self.wk, &self.wv].map(|w| (w.weight(), w.bias()));
-            settings.attend_packed(&kernels::linear_concat(x, &projections)?)?
-        } else {
-            let (q, k, v) = self.project(x)?;
-            let (k, v) = match cache {
-                Some(cache) => cache.extend(&k, &v, mask)?,
-                None => (k, v),
-            };
-            settings.attend(&q, &k, &v)?
+            (Some(projections), None) => {
+                settings.attend_packed(&kernels::linear_concat(x, &projections)?)?
+            }
+            (_, cache) => {
+                let (q, k, v) = self.project(x, pass)?;
+                let (k, v) = match cache {
+                    Some(cache) => cache.extend(&k, &v, mask)?,
+                    None => (k, v),
+                };
+                settings.attend(&q, &k, &v)?
+            }
         };
         self.dropout.after(&self.wo, &y, residual, pass)
     }
@@ -375,13 +378,24 @@ impl MultiHeadAttention {
     }
 
     /// Queries, keys and values: `[n, h·d]` and twice `[n, h_kv·d]`.
-    fn project(&self, x: &Tensor) -> candle_core::Result<(Tensor, Tensor, Tensor)> {
-        let (q, k) = (self.wq.forward(x)?, self.wk.forward(x)?);
+    fn project(&self, x: &Tensor, pass: Pass) -> candle_core::Result<(Tensor, Tensor, Tensor)> {
+        let [q, k, v] = [&self.wq, &self.wk, &self.wv]
+            .map(|projection| projection.forward_with(x, None, None, pass));
+        let (q, k) = (q?, k?);
         let (q, k) = match &self.qk_norm {
             None => (q, k),
             Some((q_norm, k_norm)) => (q_norm.forward(&q)?, k_norm.forward(&k)?),
         };
-        Ok((q, k, self.wv.forward(x)?))
+        Ok((q, k, v?))
+    }
+
+    /// Weights and biases of queries, keys and values, if nothing else is done to these.
+    fn as_one_matrix(&self) -> Option<[(&Tensor, Option<&Tensor>); 3]> {
+        if self.qk_norm.is_some() {
+            return None;
+        }
+        let [q, k, v] = [&self.wq, &self.wk, &self.wv].map(Projection::plain);
+        Some([q?, k?, v?].map(|map| (map.weight(), map.bias())))
     }
 }
 

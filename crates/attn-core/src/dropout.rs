@@ -5,8 +5,8 @@ use candle_nn::VarBuilder;
 use kernels::rng::Key;
 
 use crate::Pass;
-use crate::linear::Linear;
 use crate::pass::site_of;
+use crate::projection::Projection;
 
 /// Sets each element to zero with probability `p` and divides the others by `1 - p`;
 /// Srivastava et al. 2014 <https://jmlr.org/papers/v15/srivastava14a.html>.
@@ -53,15 +53,15 @@ impl Dropout {
     /// - returns: `[n, d_out]`
     pub(crate) fn after(
         &self,
-        linear: &Linear,
+        map: &Projection,
         x: &Tensor,
         residual: Option<&Tensor>,
         pass: Pass,
     ) -> Result<Tensor> {
         match self.draws(pass) {
-            None => linear.forward_with(x, None, residual),
+            None => map.forward_with(x, None, residual, pass),
             Some((p, key)) => {
-                kernels::dropout(&linear.forward_with(x, None, None)?, residual, p, key)
+                kernels::dropout(&map.forward_with(x, None, None, pass)?, residual, p, key)
             }
         }
     }

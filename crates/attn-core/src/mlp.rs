@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, inner_width, probability, width};
 use crate::linear::by_rows;
-use crate::{Dropout, Linear, Pass, WeightInit};
+use crate::projection::Projection;
+use crate::{Dropout, Pass, WeightInit};
 
 /// What bends the feed-forward layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -159,16 +160,16 @@ impl MlpConfig {
 /// Parameters, under the prefix of the builder: `up`, `down` and, for SwiGLU, `gate`.
 #[derive(Debug, Clone)]
 pub struct Mlp {
-    up: Linear,
+    up: Projection,
     bend: Bend,
-    down: Linear,
+    down: Projection,
     dropout: Dropout,
 }
 
 #[derive(Debug, Clone)]
 enum Bend {
     Pointwise(Activation),
-    Gated { gate: Linear },
+    Gated { gate: Projection },
 }
 
 impl Mlp {
@@ -182,7 +183,7 @@ impl Mlp {
             dropout,
             init,
         } = config;
-        let widen = |name: &str| Linear::new(d_model, d_ff, bias, init.weight(), vb.pp(name));
+        let widen = |name: &str| Projection::new(d_model, d_ff, bias, init.weight(), vb.pp(name));
         Ok(Self {
             up: widen("up")?,
             bend: match kind {
@@ -194,7 +195,7 @@ impl Mlp {
                     gate: widen("gate")?,
                 },
             },
-            down: Linear::new(d_ff, d_model, bias, init.residual_weight(), vb.pp("down"))?,
+            down: Projection::new(d_ff, d_model, bias, init.residual_weight(), vb.pp("down"))?,
             dropout: Dropout::new(dropout, &vb),
         })
     }
@@ -212,10 +213,12 @@ impl Mlp {
         pass: Pass,
     ) -> candle_core::Result<Tensor> {
         let inner = match &self.bend {
-            Bend::Pointwise(activation) => self.up.forward_with(x, Some(*activation), None)?,
+            Bend::Pointwise(activation) => {
+                self.up.forward_with(x, Some(*activation), None, pass)?
+            }
             Bend::Gated { gate } => kernels::swiglu(
-                &gate.forward_with(x, None, None)?,
-                &self.up.forward_with(x, None, None)?,
+                &gate.forward_with(x, None, None, pass)?,
+                &self.up.forward_with(x, None, None, pass)?,
             )?,
         };
         self.dropout.after(&self.down, &inner, residual, pass)

@@ -380,6 +380,13 @@ pub enum Error {
     /// `path = "embedded"` where no text is compiled in.
     #[error("embedded: no text is compiled into this program; set [data] path to a file")]
     NotEmbedded,
+
+    /// `tokenizer = "init"` where the run starts from no model that has a tokenizer.
+    #[error(
+        "tokenizer = \"init\", but there is no model with a tokenizer in [init]; name a \
+         tokenizer in [data]"
+    )]
+    NoModel,
 }
 
 impl From<MaskError> for Error {

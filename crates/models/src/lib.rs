@@ -150,4 +150,4 @@ pub use evaluation::{Confusion, Edits, Errors, Evaluation, Outcome, Ranks, Score
 pub use layers::Layers;
 pub use model::Model;
 pub use objective::LossOptions;
-pub use parameters::{Parameter, parameters};
+pub use parameters::{Parameter, adaptable, parameters};

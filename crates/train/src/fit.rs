@@ -1,7 +1,7 @@
 //! A run from beginning to end, or from where it was left.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,6 +14,7 @@ use crate::config::{Document, Metric, RunConfig};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
+use crate::init::{self, First, Init};
 use crate::metrics::{MetricsFile, Record, Split};
 use crate::model_folder::{self, Description};
 use crate::progress::Progress;
@@ -42,11 +43,12 @@ pub struct Options {
 ///
 /// Everything that can stop a run; see [`Error`]. What was saved stays.
 pub fn fit(document: &Document, options: &Options) -> Result<PathBuf> {
-    let config = RunConfig::of(document)?;
+    let (document, init) = init::complete(document)?;
+    let config = RunConfig::of(&document)?;
     let signals =
         Signals::listen().map_err(|source| Error::Unavailable(format!("signals: {source}")))?;
     device::pool(config.run.threads())?
-        .install(|| Run::open(document, &config, options)?.train(&signals))
+        .install(|| Run::open(&document, &config, init, options)?.train(&signals))
 }
 
 /// A run in progress.
@@ -55,6 +57,8 @@ struct Run {
     dataset: Dataset,
     dir: RunDir,
     trainer: Trainer,
+    /// Hash of the weights that adapters belong to, if adapters are trained.
+    base: Option<blake3::Hash>,
     checkpoints: Checkpoints,
     metrics: MetricsFile,
     progress: Progress,
@@ -75,7 +79,12 @@ struct Clock {
 }
 
 impl Run {
-    fn open(document: &Document, config: &RunConfig, options: &Options) -> Result<Self> {
+    fn open(
+        document: &Document,
+        config: &RunConfig,
+        init: Option<Init>,
+        options: &Options,
+    ) -> Result<Self> {
         let device = device::open(&config.run, document)?;
         let open = Open {
             seed: config.run.seed(),
@@ -85,6 +94,10 @@ impl Run {
                 false => None,
             },
             ..Open::default()
+        };
+        let open = match &init {
+            Some(init) => init.tell(&config.data, open),
+            None => open,
         };
         let dataset = Dataset::open(config.model.kind(), &config.data, &open)?;
         let config = config
@@ -117,6 +130,15 @@ impl Run {
             .length()
             .steps(loader.steps_per_epoch(train.accumulate()));
 
+        // Refused, if it does not fit, before the run has a folder.
+        let (first, report) = match init {
+            Some(init) => {
+                let (first, report) = init.first(&config, dataset.tokenizer())?;
+                (first, Some(report))
+            }
+            None => (First::default(), None),
+        };
+
         let text = config.to_toml();
         let dir = match options.resume {
             true => RunDir::resume(&options.out, &text)?,
@@ -131,10 +153,13 @@ impl Run {
         };
         let mut checkpoints =
             Checkpoints::new(&dir.checkpoints(), config.checkpoint.keep(), identity);
-        let mut trainer = Trainer::new(&config, steps, &device)?;
+        let mut trainer = Trainer::new(&config, steps, &device, &first)?;
         let (state, metrics) = match checkpoints.newest()? {
             None => (State::initial(), MetricsFile::create(&dir.metrics())?),
             Some(checkpoint) => {
+                if model_folder::base_of(&checkpoint.model)? != first.base() {
+                    return Err(other_base(&checkpoint.path));
+                }
                 trainer.restore(&checkpoint)?;
                 let (metrics, cut) =
                     MetricsFile::resume(&dir.metrics(), checkpoint.state.metrics_bytes)?;
@@ -147,12 +172,16 @@ impl Run {
             }
         };
         let progress = Progress::new(state.step, steps, options.quiet);
+        if let Some(report) = &report {
+            progress.note(&report.to_string());
+        }
         let val = dataset.split(Split::Val)?;
         Ok(Self {
             config,
             dataset,
             dir,
             trainer,
+            base: first.base(),
             checkpoints,
             metrics,
             progress,
@@ -351,11 +380,11 @@ impl Run {
         }
         self.progress.finish();
         let folder = self.dir.model();
-        let weights = self
-            .trainer
-            .average()
-            .unwrap_or_else(|| self.trainer.weights());
-        model_folder::write(&folder, &self.describe(results), &weights)?;
+        let (description, weights) = (self.describe(results), self.trainer.result());
+        match self.base {
+            None => model_folder::write(&folder, &description, &weights)?,
+            Some(_) => model_folder::write_adapters(&folder, &description, &weights)?,
+        }
         Ok(folder)
     }
 
@@ -368,6 +397,7 @@ impl Run {
             graphs: self.dataset.graphs().cloned(),
             features: self.dataset.features().cloned(),
             results,
+            base: self.base,
         }
     }
 }
@@ -394,6 +424,14 @@ impl Clock {
     fn restart(&mut self) {
         (self.mark, self.tokens) = (Instant::now(), 0);
     }
+}
+
+fn other_base(checkpoint: &Path) -> Error {
+    Error::Data(format!(
+        "{}: its adapters were trained beside other weights than those in init.from; put back the \
+         model that the run began with",
+        checkpoint.display()
+    ))
 }
 
 fn no_training_data() -> Error {

@@ -16,6 +16,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod fit;
 pub mod generate;
+pub mod init;
 pub mod lock;
 pub mod metrics;
 pub mod model_file;

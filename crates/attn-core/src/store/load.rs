@@ -55,8 +55,9 @@ impl ParamStore {
     /// One error lists all missing, unexpected and mis-shaped tensors. On any error no
     /// parameter is changed.
     pub fn load(&self, tensors: &BTreeMap<String, Tensor>) -> Result<(), LoadError> {
-        let vars = self.lock();
-        let mismatch = compare(&vars, tensors);
+        let state = self.lock();
+        let vars = &state.vars;
+        let mismatch = compare(vars, tensors);
         if !mismatch.is_empty() {
             return Err(LoadError::Mismatch(mismatch));
         }

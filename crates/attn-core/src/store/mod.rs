@@ -5,10 +5,11 @@
 //! What it makes depends on the seed and the name alone, not on the order of asking,
 //! the number of threads or the process.
 
+mod adapt;
 mod init;
 mod load;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -37,19 +38,27 @@ struct Inner {
     seed: u64,
     dtype: DType,
     device: Device,
-    vars: Mutex<BTreeMap<String, Var>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    vars: BTreeMap<String, Var>,
+    /// Parameters that are handed out without a graph.
+    frozen: BTreeSet<String>,
+    /// What adapters are told beside their parameters; see [`ParamStore::adapt`].
+    settings: BTreeMap<String, Tensor>,
 }
 
 impl ParamStore {
     /// Creates a store without parameters. Parameters are drawn from `seed` when a
     /// layer first asks for them.
     pub fn new(seed: u64, dtype: DType, device: &Device) -> Self {
-        let vars = Mutex::new(BTreeMap::new());
         Self(Arc::new(Inner {
             seed,
             dtype,
             device: device.clone(),
-            vars,
+            state: Mutex::default(),
         }))
     }
 
@@ -71,6 +80,48 @@ impl ParamStore {
         self.builder(Box::new(Detached(self.clone())))
     }
 
+    /// Gives the parameter `name` its first values before a layer asks for it, instead
+    /// of those that would be drawn.
+    ///
+    /// # Errors
+    ///
+    /// If there is a parameter of this name, or `values` cannot be converted to the type
+    /// and device of the store.
+    pub fn insert(&self, name: impl Into<String>, values: &Tensor) -> Result<()> {
+        let name = name.into();
+        let mut state = self.lock();
+        if state.vars.contains_key(&name) {
+            bail!("there is a parameter `{name}` already");
+        }
+        let values = values
+            .detach()
+            .to_device(&self.0.device)?
+            .to_dtype(self.0.dtype)?;
+        state.vars.insert(name, Var::from_tensor(&values)?);
+        Ok(())
+    }
+
+    /// Keeps the parameters called `names` as they are: layers made from
+    /// [`ParamStore::var_builder`] afterwards get them without a graph, so that no
+    /// gradient is computed for them, nor for what lies before the first that is trained.
+    pub fn freeze(&self, names: impl IntoIterator<Item = impl Into<String>>) {
+        let names = names.into_iter().map(Into::into);
+        self.lock().frozen.extend(names);
+    }
+
+    /// The variables that are not frozen with their names, in the order of the names: what
+    /// is to be trained.
+    pub fn trainable(&self) -> Vec<(String, Var)> {
+        let state = self.lock();
+        let trained = |(name, _): &(&String, &Var)| !state.frozen.contains(*name);
+        state
+            .vars
+            .iter()
+            .filter(trained)
+            .map(|(name, var)| (name.clone(), var.clone()))
+            .collect()
+    }
+
     /// The numerical type of the parameters.
     pub fn dtype(&self) -> DType {
         self.0.dtype
@@ -83,17 +134,18 @@ impl ParamStore {
 
     /// The names, in order.
     pub fn names(&self) -> Vec<String> {
-        self.lock().keys().cloned().collect()
+        self.lock().vars.keys().cloned().collect()
     }
 
     /// The variables, in the order of their names: what an optimiser takes.
     pub fn vars(&self) -> Vec<Var> {
-        self.lock().values().cloned().collect()
+        self.lock().vars.values().cloned().collect()
     }
 
     /// The variables with their names, in the order of the names.
     pub fn named_vars(&self) -> Vec<(String, Var)> {
         self.lock()
+            .vars
             .iter()
             .map(|(name, var)| (name.clone(), var.clone()))
             .collect()
@@ -103,27 +155,27 @@ impl ParamStore {
     /// They share the storage of the variables.
     pub fn tensors(&self) -> BTreeMap<String, Tensor> {
         let detach = |(name, var): (&String, &Var)| (name.clone(), var.as_detached_tensor());
-        self.lock().iter().map(detach).collect()
+        self.lock().vars.iter().map(detach).collect()
     }
 
     /// The variable called `name`, if a layer has asked for it.
     pub fn get(&self, name: &str) -> Option<Var> {
-        self.lock().get(name).cloned()
+        self.lock().vars.get(name).cloned()
     }
 
     /// How many numbers the parameters hold in all.
     pub fn n_params(&self) -> usize {
-        self.lock().values().map(|var| var.elem_count()).sum()
+        self.lock().vars.values().map(|var| var.elem_count()).sum()
     }
 
     fn builder(&self, backend: Box<dyn SimpleBackend>) -> VarBuilder<'static> {
         VarBuilder::from_backend(backend, self.0.dtype, self.0.device.clone())
     }
 
-    /// A thread that panicked while it held the lock left the map as it was: entries
+    /// A thread that panicked while it held the lock left the maps as they were: entries
     /// are only ever inserted whole.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Var>> {
-        self.0.vars.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -136,31 +188,42 @@ impl SimpleBackend for ParamStore {
         dtype: DType,
         device: &Device,
     ) -> Result<Tensor> {
-        let mut vars = self.lock();
-        if let Some(var) = vars.get(name) {
-            return checked(name, var.as_tensor().clone(), &shape, dtype);
-        }
-        let var = Var::from_tensor(&init::draw(init, &shape, self.0.seed, name, dtype, device)?)?;
-        vars.insert(name.to_owned(), var.clone());
-        Ok(var.into_inner())
+        let mut state = self.lock();
+        let var = match state.vars.get(name) {
+            Some(var) => var.clone(),
+            None => {
+                let first = init::draw(init, &shape, self.0.seed, name, dtype, device)?;
+                let var = Var::from_tensor(&first)?;
+                state.vars.insert(name.to_owned(), var.clone());
+                var
+            }
+        };
+        let tensor = match state.frozen.contains(name) {
+            true => var.as_detached_tensor(),
+            false => var.into_inner(),
+        };
+        checked(name, tensor, &shape, dtype)
     }
 
-    fn get_unchecked(&self, name: &str, dtype: DType, _device: &Device) -> Result<Tensor> {
+    fn get_unchecked(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {
+        if let Some(settings) = self.settings(name) {
+            return Ok(settings);
+        }
         let var = ParamStore::get(self, name).ok_or_else(|| missing(name))?;
-        let shape = var.shape().clone();
-        checked(name, var.into_inner(), &shape, dtype)
+        let (shape, init) = (var.shape().clone(), Init::Const(0.0));
+        SimpleBackend::get(self, shape, name, init, dtype, device)
     }
 
     fn contains_tensor(&self, name: &str) -> bool {
-        self.lock().contains_key(name)
+        self.lock().vars.contains_key(name)
     }
 }
 
 impl fmt::Debug for ParamStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let vars = self.lock();
+        let state = self.lock();
         f.debug_map()
-            .entries(vars.iter().map(|(name, var)| (name, var.shape())))
+            .entries(state.vars.iter().map(|(name, var)| (name, var.shape())))
             .finish()
     }
 }
@@ -182,6 +245,9 @@ impl SimpleBackend for Detached {
     }
 
     fn get_unchecked(&self, name: &str, dtype: DType, _device: &Device) -> Result<Tensor> {
+        if let Some(settings) = self.0.settings(name) {
+            return Ok(settings);
+        }
         let var = self.0.get(name).ok_or_else(|| missing(name))?;
         checked(name, var.as_detached_tensor(), var.shape(), dtype)
     }

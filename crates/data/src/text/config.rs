@@ -120,6 +120,8 @@ pub enum TokenizerConfig {
     File(PathBuf),
     /// A tokenizer learnt from the training text before the run
     Train(TokenizerTraining),
+    /// That of the model which the run starts from
+    Init,
 }
 
 /// What kind of tokenizer to learn, and how large.

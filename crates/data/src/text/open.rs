@@ -34,6 +34,7 @@ pub(super) fn choose_tokenizer(
         TokenizerConfig::Bytes => Ok(Tokenizer::bytes()),
         TokenizerConfig::File(path) => Tokenizer::from_file(path),
         TokenizerConfig::Train(training) => tokenizer::train(training, text),
+        TokenizerConfig::Init => Err(Error::NoModel),
         TokenizerConfig::Chars => Ok(Tokenizer::chars(characters(text)?, unknown)),
     }
 }

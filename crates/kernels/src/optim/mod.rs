@@ -47,6 +47,8 @@ pub struct Parameter {
     pub var: Var,
     /// Whether weight decay applies.
     pub decays: bool,
+    /// What the learning rate of an update is multiplied by.
+    pub lr_scale: f64,
 }
 
 impl Parameter {
@@ -55,7 +57,18 @@ impl Parameter {
     pub fn new(name: impl Into<String>, var: Var) -> Self {
         let decays = var.rank() >= 2;
         let name = name.into();
-        Self { name, var, decays }
+        Self {
+            name,
+            var,
+            decays,
+            lr_scale: 1.0,
+        }
+    }
+
+    /// The same parameter at another learning rate: that of the update times `lr_scale`.
+    #[must_use]
+    pub fn with_lr_scale(self, lr_scale: f64) -> Self {
+        Self { lr_scale, ..self }
     }
 }
 
@@ -166,6 +179,7 @@ impl Optimizer {
                 };
                 let update = Update {
                     weight_decay,
+                    lr: update.lr * parameter.lr_scale,
                     ..*update
                 };
                 change(&parameter.var, |values| {

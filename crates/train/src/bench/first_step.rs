@@ -11,6 +11,7 @@ use data::Batch;
 use super::synthetic;
 use crate::config::RunConfig;
 use crate::error::{Error, Result};
+use crate::init::First;
 use crate::model_file::{NamedTensor, write_model_file};
 use crate::trainer::Trainer;
 
@@ -32,14 +33,19 @@ use crate::trainer::Trainer;
 ///
 /// A configuration that adds gradients of several batches up, targets that are pairs, or a
 /// file that cannot be written.
-pub fn write_first_step(config: &RunConfig, device: &Device, path: &Path) -> Result<()> {
+pub fn write_first_step(
+    config: &RunConfig,
+    device: &Device,
+    first: &First,
+    path: &Path,
+) -> Result<()> {
     if config.train.accumulate() != 1 {
         return Err(Error::Usage(
             "--first-step writes one batch; set train.accumulate = 1".into(),
         ));
     }
     let batch = synthetic::batch(config, 0)?;
-    let trainer = Trainer::new(config, 1, device)?;
+    let trainer = Trainer::new(config, 1, device, first)?;
     let (source, destination) = edges(&batch.input);
     let mut tensors = trainer.weights();
     tensors.extend(inputs(&batch.input));

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::config::RunConfig;
 use crate::error::Result;
+use crate::init::First;
 use crate::trainer::Trainer;
 
 pub use first_step::write_first_step;
@@ -51,8 +52,8 @@ pub struct Measurement {
     pub profile: Option<Profile>,
 }
 
-/// Times `steps` updates of `config` on `device` after `warmup` that are not counted;
-/// `profiled` tells where the time went, too.
+/// Times `steps` updates of `config`, whose model starts with `first`, on `device` after
+/// `warmup` that are not counted; `profiled` tells where the time went, too.
 ///
 /// # Errors
 ///
@@ -60,12 +61,13 @@ pub struct Measurement {
 pub fn bench(
     config: &RunConfig,
     device: &Device,
+    first: &First,
     warmup: usize,
     steps: usize,
     profiled: bool,
 ) -> Result<Measurement> {
     let steps = steps.max(1);
-    let mut trainer = Trainer::new(config, (warmup + steps) as u64, device)?;
+    let mut trainer = Trainer::new(config, (warmup + steps) as u64, device, first)?;
     let batches: Vec<Batch> = (0..config.train.accumulate())
         .map(|i| synthetic::batch(config, i as u32))
         .collect::<Result<_>>()?;

@@ -9,6 +9,7 @@ use crate::bench::{bench, bench_generation, synthetic_sizes, write_first_step};
 use crate::config::{Document, RunConfig};
 use crate::device;
 use crate::error::{Error, Result};
+use crate::init::{self, First};
 
 /// Time training steps on made-up tokens; the last line of output is JSON
 #[derive(Debug, clap::Args)]
@@ -50,6 +51,7 @@ pub(super) struct BenchArgs {
 
 pub(super) fn run(args: BenchArgs) -> Result<()> {
     let document = Document::read(&args.config, &args.overrides)?;
+    let (document, init) = init::complete(&document)?;
     let config = RunConfig::of(&document)?;
     let config = config
         .resolve(synthetic_sizes(&config)?)
@@ -64,10 +66,14 @@ pub(super) fn run(args: BenchArgs) -> Result<()> {
             bench_generation(&config, &device, n_tokens, warmup, steps, first_step)
         })?);
     }
+    let first = match init {
+        Some(init) => init.first(&config, None)?.0,
+        None => First::default(),
+    };
     if let Some(path) = first_step {
-        pool.install(|| write_first_step(&config, &device, path))?;
+        pool.install(|| write_first_step(&config, &device, &first, path))?;
     }
-    let measured = pool.install(|| bench(&config, &device, warmup, steps, args.profile))?;
+    let measured = pool.install(|| bench(&config, &device, &first, warmup, steps, args.profile))?;
     if let Some(profile) = &measured.profile {
         console::print(&profile.table())?;
     }

@@ -12,6 +12,7 @@ use crate::{
     embedded,
     error::Result,
     explain::explain,
+    init::{self, Init},
 };
 
 /// Show what a configuration amounts to: every default, the layers with their sizes,
@@ -29,6 +30,7 @@ pub(super) struct ExplainArgs {
 
 pub(super) fn run(args: ExplainArgs) -> Result<()> {
     let document = Document::read(&args.config, &args.overrides)?;
+    let (document, init) = init::complete(&document)?;
     let config = RunConfig::of(&document)?;
     let written = DataSizes {
         seq_len: config.data.seq_len(),
@@ -36,7 +38,9 @@ pub(super) fn run(args: ExplainArgs) -> Result<()> {
     };
     let resolved = match config.resolve(written) {
         // Only data can tell what is missing.
-        Err(models::ConfigError::Unresolved { .. }) => config.resolve(data_sizes(&config)?),
+        Err(models::ConfigError::Unresolved { .. }) => {
+            config.resolve(data_sizes(&config, init.as_ref())?)
+        }
         other => other,
     };
     let config = resolved.map_err(|error| document.reject("model", &error.to_string()))?;
@@ -44,11 +48,15 @@ pub(super) fn run(args: ExplainArgs) -> Result<()> {
 }
 
 /// The sizes that the data of `config` decide.
-fn data_sizes(config: &RunConfig) -> Result<DataSizes> {
+fn data_sizes(config: &RunConfig, init: Option<&Init>) -> Result<DataSizes> {
     let open = Open {
         seed: config.run.seed(),
         embedded: Some(embedded::TEXT),
         ..Open::default()
+    };
+    let open = match init {
+        Some(init) => init.tell(&config.data, open),
+        None => open,
     };
     Ok(Dataset::open(config.model.kind(), &config.data, &open)?.sizes(&config.data))
 }

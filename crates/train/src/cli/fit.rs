@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use serde::Deserialize;
+
 use super::console::{self, Console};
-use crate::config::{Document, RunConfig};
+use crate::config::{Document, RunTable};
 use crate::error::Result;
 use crate::fit::{Options, fit};
 
@@ -27,12 +29,18 @@ pub(super) struct FitArgs {
     overrides: Vec<String>,
 }
 
+/// The table that names the run, and with it its folder.
+#[derive(Deserialize)]
+struct RunOnly {
+    run: RunTable,
+}
+
 pub(super) fn run(args: FitArgs, console: Console) -> Result<()> {
     let document = Document::read(&args.config, &args.overrides)?;
-    let config = RunConfig::of(&document)?;
+    let RunOnly { run } = document.to()?;
     let out = args
         .out
-        .unwrap_or_else(|| PathBuf::from("runs").join(config.run.name()));
+        .unwrap_or_else(|| PathBuf::from("runs").join(run.name()));
     let options = Options {
         out,
         resume: args.resume,

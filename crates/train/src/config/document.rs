@@ -26,6 +26,8 @@ pub struct Document {
     file: PathBuf,
     text: String,
     overrides: Vec<Override>,
+    /// Keys of the model that the run starts from.
+    inherited: Vec<Override>,
 }
 
 impl Document {
@@ -53,9 +55,22 @@ impl Document {
             file: file.into(),
             text: text.into(),
             overrides,
+            inherited: Vec::new(),
         };
         document.root()?;
         Ok(document)
+    }
+
+    /// The same document with `keys`, each a path and a value, where nothing is written.
+    #[must_use]
+    pub fn inherit(&self, keys: &[(Vec<String>, toml::Value)]) -> Self {
+        let inherited = keys
+            .iter()
+            .map(|(path, value)| Override::inherited(path.clone(), value));
+        Self {
+            inherited: inherited.collect(),
+            ..self.clone()
+        }
     }
 
     /// Checks the document against `T`, unknown keys and all.
@@ -127,6 +142,12 @@ impl Document {
         for (i, change) in self.overrides.iter().enumerate() {
             change.apply(root.get_mut(), override_span(&self.text, i))?;
         }
+        for (i, key) in self.inherited.iter().enumerate() {
+            if !key.is_written(root.get_ref()) {
+                let span = override_span(&self.text, self.overrides.len() + i);
+                key.apply(root.get_mut(), span)?;
+            }
+        }
         Ok(root)
     }
 
@@ -135,7 +156,13 @@ impl Document {
             return Place::File(self.file.clone());
         };
         match span.start.checked_sub(self.text.len() + 1) {
-            Some(i) => Place::Override(self.overrides[i].text().into()),
+            Some(i) => match self.overrides.get(i) {
+                Some(change) => Place::Override(change.text().into()),
+                None => {
+                    let key = &self.inherited[i - self.overrides.len()];
+                    Place::Inherited(self.file.clone(), key.text().into())
+                }
+            },
             None => Place::in_text(&self.file, &self.text, span.start),
         }
     }

@@ -51,6 +51,8 @@ pub enum Place {
     },
     /// The text of one `--set`.
     Override(String),
+    /// A key of the model that the configuration in the file starts from.
+    Inherited(PathBuf, String),
 }
 
 impl Place {
@@ -77,6 +79,10 @@ impl fmt::Display for Place {
             Self::File(file) => write!(f, "{}", file.display()),
             Self::At { file, line, column } => write!(f, "{}:{line}:{column}", file.display()),
             Self::Override(text) => write!(f, "--set `{}`", one_line(text)),
+            Self::Inherited(file, key) => {
+                let (file, key) = (file.display(), one_line(key));
+                write!(f, "{file}: `{key}` of the model in [init]")
+            }
         }
     }
 }

@@ -51,6 +51,31 @@ impl Override {
         })
     }
 
+    /// A key that counts where nothing else is written: `value` under `path`.
+    pub(super) fn inherited(path: Vec<String>, value: &toml::Value) -> Self {
+        let value = value.to_string();
+        Self {
+            text: format!("{} = {value}", path.join(".")),
+            path,
+            value,
+        }
+    }
+
+    /// Whether `root` has the key.
+    pub(super) fn is_written(&self, root: &DeTable<'_>) -> bool {
+        let mut table = root;
+        for (i, name) in self.path.iter().enumerate() {
+            match table.get(name.as_str()).map(Spanned::get_ref) {
+                Some(_) if i + 1 == self.path.len() => return true,
+                Some(DeValue::Table(inner)) => table = inner,
+                // What stands in the way of a table is reported where it is read.
+                Some(_) => return true,
+                None => return false,
+            }
+        }
+        false
+    }
+
     /// What was written after `--set`.
     pub(super) fn text(&self) -> &str {
         &self.text

@@ -13,14 +13,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CheckpointTable, ConfigError, DataTable, Document, EvalTable, RunTable, TrainTable,
+    CheckpointTable, ConfigError, DataTable, Document, EvalTable, InitTable, RunTable, TrainTable,
     check::Invalid,
 };
 
 /// Most tokens of one batch: their places must fit 32 bits with room for every head.
 const MAX_TOKENS: usize = 1 << 24;
 
-/// Everything that decides what a run computes: six tables, valid by themselves and
+/// Everything that decides what a run computes: seven tables, valid by themselves and
 /// together.
 ///
 /// ```
@@ -53,6 +53,9 @@ const MAX_TOKENS: usize = 1 << 24;
 pub struct RunConfig {
     /// What the run is called and where it computes.
     pub run: RunTable,
+    /// What it starts from; `None` for weights drawn from the seed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<InitTable>,
     /// Where the data comes from.
     pub data: DataTable,
     /// What is trained.
@@ -132,6 +135,8 @@ impl std::str::FromStr for RunConfig {
 #[serde(deny_unknown_fields)]
 struct RawRunConfig<D> {
     run: RunTable,
+    #[serde(default)]
+    init: Option<InitTable>,
     data: D,
     model: ModelConfig,
     train: TrainTable,
@@ -169,6 +174,7 @@ impl<D: Into<DataTable>> TryFrom<RawRunConfig<D>> for Checked<D> {
     fn try_from(raw: RawRunConfig<D>) -> Result<Self, Invalid> {
         let RawRunConfig {
             run,
+            init,
             data,
             model,
             train,
@@ -186,6 +192,7 @@ impl<D: Into<DataTable>> TryFrom<RawRunConfig<D>> for Checked<D> {
         }
         let config = RunConfig {
             run,
+            init,
             data,
             model,
             train,

@@ -1,48 +1,115 @@
 //! From files to a model.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device};
+use attn_core::lora;
+use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use data::Place;
 use data::audio::Normalize;
 use data::text::Tokenizer;
-use models::{DataSizes, Modality, Model};
+use models::{DataSizes, Modality, Model, Parameter};
 use serde::de::DeserializeOwned;
 
-use super::{Description, LoadedModel, TOKENIZER, WEIGHTS, key};
+use super::adapter::Adapters;
+use super::stored::{Stored, Weights};
+use super::{ADAPTERS, Description, LoadedModel, TOKENIZER, WEIGHTS, key, peft};
 use crate::config::{DataTable, Document, RunConfig};
 use crate::error::{Error, Result};
 use crate::model_file::ModelFile;
 
 /// Loads the model at `path`: a `model/` folder, a run folder that has one, or a weight
-/// file.
+/// file. Adapters are merged into the weights that they were trained beside.
 ///
 /// # Errors
 ///
 /// There is no model, or one that is damaged, was made by another program, or whose parts
 /// do not belong together; the message names the file and what to do.
 pub fn load(path: &Path) -> Result<LoadedModel> {
-    let path = weight_file(path)?;
-    let file = ModelFile::open(&path)?;
-    let description = describe(&file)?;
-    let parameters = models::parameters(&description.config.model)?;
-    file.expect(
-        parameters
-            .iter()
-            .map(|p| (p.name.as_str(), p.shape.as_slice())),
-    )?;
-    let tensors = file.read_all(&Device::Cpu)?;
+    let stored = open(path)?;
+    let config = &stored.description.config.model;
+    let parameters = models::parameters(config)?;
+    stored.expect(&parameters)?;
+    let mut tensors = BTreeMap::new();
+    for parameter in parameters {
+        let values = stored.read(&parameter.name)?;
+        let tensor = Tensor::from_vec(values, parameter.shape, &Device::Cpu)?;
+        tensors.insert(parameter.name, tensor);
+    }
     let shared = tensors
         .iter()
         .map(|(name, tensor)| (name.clone(), tensor.clone()))
         .collect();
     let vb = VarBuilder::from_tensors(shared, DType::F32, &Device::Cpu);
-    let model = Model::build(&description.config.model, vb)?;
+    let model = Model::build(config, vb)?;
     Ok(LoadedModel {
-        description,
+        description: stored.description,
         model,
         tensors,
+    })
+}
+
+/// Opens the model at `path`, as [`load`] does, but reads no weights.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn open(path: &Path) -> Result<Stored> {
+    let path = weight_file(path)?;
+    let file = ModelFile::open(&path)?;
+    let description = describe(&file)?;
+    let Some(hash) = description.base else {
+        let weights = Weights::File(file);
+        return Ok(Stored {
+            description,
+            path,
+            weights,
+        });
+    };
+    let bad = |what: String| Err(Error::Data(format!("{}: {what}", path.display())));
+    let Some((init, lora)) = description
+        .config
+        .init
+        .as_ref()
+        .and_then(|init| Some((init, init.lora()?)))
+    else {
+        return bad(format!(
+            "it has adapters, but no [init] lora; {EXPORT_AGAIN}"
+        ));
+    };
+    let from = init.from();
+    if !from.exists() {
+        return bad(format!(
+            "its adapters belong to the model {}, which is not there; put it back, or work in \
+             the folder where they were trained",
+            from.display()
+        ));
+    }
+    let base = open(from)?;
+    if base.fingerprint()? != hash {
+        return bad(format!(
+            "its adapters belong to other weights than those in {}; put back the model that they \
+             were trained beside",
+            from.display()
+        ));
+    }
+    let modules = models::adaptable(&description.config.model)?;
+    let parameters = models::parameters(&description.config.model)?;
+    let of_module = |module: &Parameter| [lora::A, lora::B].map(|m| format!("{}.{m}", module.name));
+    let names: Vec<String> = modules
+        .iter()
+        .flat_map(of_module)
+        .chain(parameters.into_iter().map(|parameter| parameter.name))
+        .collect();
+    let names = peft::Names::of(names.iter().map(String::as_str));
+    let adapters = Adapters::new(file, lora.adapter(), &names)?;
+    let base = Box::new(base);
+    let weights = Weights::Adapted { base, adapters };
+    Ok(Stored {
+        description,
+        path,
+        weights,
     })
 }
 
@@ -57,8 +124,10 @@ fn weight_file(path: &Path) -> Result<PathBuf> {
     if !path.is_dir() {
         return Ok(path.to_path_buf());
     }
-    let candidates = [path.join(WEIGHTS), path.join("model").join(WEIGHTS)];
-    candidates.into_iter().find(|file| file.exists()).ok_or_else(|| {
+    let model = path.join("model");
+    let candidates = [path, &model].map(|folder| [WEIGHTS, ADAPTERS].map(|file| folder.join(file)));
+    let mut candidates = candidates.into_iter().flatten();
+    candidates.find(|file| file.exists()).ok_or_else(|| {
         let remedy = match path.join("checkpoints").is_dir() {
             true => format!(
                 "the run is not finished: continue it with `--resume`, or name the {WEIGHTS} of \
@@ -110,11 +179,27 @@ fn describe(file: &ModelFile) -> Result<Description> {
         graphs: json_of(file, key::GRAPHS)?,
         features: json_of(file, key::FEATURES)?,
         results: json_of(file, key::RESULTS)?,
+        base: base_of(file)?,
     };
     match misfit(&description) {
         None => Ok(description),
         Some(what) => Err(bad(what, EXPORT_AGAIN)),
     }
+}
+
+/// The hash of the weights that the adapters in `file` belong to, if it has adapters.
+///
+/// # Errors
+///
+/// What stands there is no hash.
+pub fn base_of(file: &ModelFile) -> Result<Option<blake3::Hash>> {
+    let parse = |hex: &String| {
+        blake3::Hash::from_hex(hex).map_err(|_| {
+            let path = file.path().display();
+            Error::Data(format!("{path}: its `base` is no hash; {EXPORT_AGAIN}"))
+        })
+    };
+    file.metadata().get(key::BASE).map(parse).transpose()
 }
 
 const EXPORT_AGAIN: &str = "take the model from its run again";

@@ -14,8 +14,11 @@
 //! copies. Only a tokenizer of more than 4 MiB, which would make the header too long for
 //! some readers, is in `tokenizer.json` alone.
 
+mod adapter;
 mod card;
 mod load;
+mod peft;
+mod stored;
 mod write;
 
 use std::collections::BTreeMap;
@@ -29,11 +32,16 @@ use models::Model;
 use crate::config::RunConfig;
 use crate::model_file::NamedTensor;
 
-pub use load::load;
-pub use write::{export, write};
+pub use load::{base_of, load, open};
+pub use stored::Stored;
+pub use write::{export, write, write_adapters};
 
 /// The weights, and the one file that is enough.
 pub const WEIGHTS: &str = "model.safetensors";
+/// Adapters in place of the weights, as PEFT calls the file.
+pub const ADAPTERS: &str = "adapter_model.safetensors";
+/// What PEFT must know of the adapters.
+pub const ADAPTER_CONFIG: &str = "adapter_config.json";
 /// The configuration, for other programs.
 pub const CONFIG: &str = "config.json";
 /// How text becomes tokens.
@@ -56,6 +64,8 @@ pub struct Description {
     pub features: Option<Statistics>,
     /// What is known of it, by name: `step`, `val_loss`, ….
     pub results: BTreeMap<String, String>,
+    /// Hash of the weights that its adapters belong to, if only adapters are stored.
+    pub base: Option<blake3::Hash>,
 }
 
 /// A model that can be used.
@@ -87,6 +97,8 @@ mod key {
     pub(super) const GRAPHS: &str = "graphs";
     pub(super) const FEATURES: &str = "features";
     pub(super) const RESULTS: &str = "results";
+    /// Hash of the weights that adapters belong to.
+    pub(super) const BASE: &str = "base";
 }
 
 /// Longest tokenizer put into a header, in bytes.
@@ -113,6 +125,9 @@ impl Description {
                 key::FEATURES.to_owned(),
                 json(serde_json::json!(statistics)),
             );
+        }
+        if let Some(base) = &self.base {
+            metadata.insert(key::BASE.to_owned(), base.to_hex().to_string());
         }
         let tokenizer = self.tokenizer.as_ref().map(Tokenizer::to_json);
         if let Some(json) = tokenizer.filter(|json| json.len() <= MAX_EMBEDDED_TOKENIZER) {

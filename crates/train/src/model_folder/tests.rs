@@ -41,6 +41,7 @@ fn made(classifier: bool) -> Outcome<(Description, ParamStore)> {
         graphs: None,
         features: None,
         results: BTreeMap::from([("val_loss".to_owned(), "1.5".to_owned())]),
+        base: None,
     };
     Ok((description, store))
 }

@@ -4,7 +4,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::{CARD, CONFIG, Description, TOKENIZER, WEIGHTS, card, load};
+use super::{
+    ADAPTER_CONFIG, ADAPTERS, CARD, CONFIG, Description, TOKENIZER, WEIGHTS, card, load, peft,
+};
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::model_file::{NamedTensor, write_model_file};
@@ -16,24 +18,63 @@ use crate::model_file::{NamedTensor, write_model_file};
 ///
 /// The folder or a file cannot be written.
 pub fn write(folder: &Path, description: &Description, tensors: &[NamedTensor<'_>]) -> Result<()> {
-    durable::create_dir_all(folder).map_err(|source| Error::CannotCreate {
-        path: folder.into(),
-        source,
-    })?;
-    let put = |name: &str, text: &str| {
-        durable::write_file(&folder.join(name), |w| w.write_all(text.as_bytes()))
-    };
-    put(CONFIG, &config_json(description))?;
-    if let Some(tokenizer) = &description.tokenizer {
-        put(TOKENIZER, tokenizer.to_json())?;
-    }
-    put(CARD, &card::text(description))?;
+    write_beside(folder, description)?;
     let weights = folder.join(WEIGHTS);
     Ok(write_model_file(
         &weights,
         &description.metadata(),
         tensors,
     )?)
+}
+
+/// Writes a folder of adapters in PEFT's form, or renews one.
+///
+/// # Errors
+///
+/// As [`write()`].
+pub fn write_adapters(
+    folder: &Path,
+    description: &Description,
+    tensors: &[NamedTensor<'_>],
+) -> Result<()> {
+    write_beside(folder, description)?;
+    let renamed: Vec<NamedTensor<'_>> = tensors
+        .iter()
+        .map(|tensor| NamedTensor {
+            name: peft::theirs(&tensor.name).into(),
+            ..tensor.clone()
+        })
+        .collect();
+    let names = tensors.iter().map(|tensor| tensor.name.as_ref());
+    if let Some(config) = peft::config_json(description, names) {
+        put(folder, ADAPTER_CONFIG, &config)?;
+    }
+    let weights = folder.join(ADAPTERS);
+    Ok(write_model_file(
+        &weights,
+        &description.metadata(),
+        &renamed,
+    )?)
+}
+
+/// Writes everything but the weights.
+fn write_beside(folder: &Path, description: &Description) -> Result<()> {
+    durable::create_dir_all(folder).map_err(|source| Error::CannotCreate {
+        path: folder.into(),
+        source,
+    })?;
+    put(folder, CONFIG, &config_json(description))?;
+    if let Some(tokenizer) = &description.tokenizer {
+        put(folder, TOKENIZER, tokenizer.to_json())?;
+    }
+    put(folder, CARD, &card::text(description))
+}
+
+fn put(folder: &Path, name: &str, text: &str) -> Result<()> {
+    let path = folder.join(name);
+    Ok(durable::write_file(&path, |w| {
+        w.write_all(text.as_bytes())
+    })?)
 }
 
 /// Copies the model at `from` into a model folder of its own, `to`.

@@ -43,6 +43,7 @@ fn loaded(kind: &str) -> LoadedModel {
             graphs: None,
             features: None,
             results: BTreeMap::new(),
+            base: None,
         },
     }
 }

@@ -10,13 +10,15 @@ use toml::{Table, Value};
 ///
 /// A run may be made longer or shorter: its schedule is a function of the step and
 /// the new length from there on. It may move to another device or machine, at the
-/// price of the last bits. Data may move, because they are told apart by their hash. What
+/// price of the last bits. Data, and the model that it
+/// started from, may move: they are told apart by their hash. What
 /// is kept of a block for the backward pass decides about memory and time, but no bit.
-const FREE: [&str; 13] = [
+const FREE: [&str; 14] = [
     "run.name",
     "run.device",
     "run.threads",
     "model.memory",
+    "init.from",
     "data.path",
     "data.val",
     "data.test",

@@ -4,8 +4,8 @@ mod gate;
 mod rule;
 mod state;
 
-use attn_core::{ParamStore, Pass};
-use candle_core::{DType, Device, Var};
+use attn_core::Pass;
+use candle_core::{Device, Var};
 use data::Batch;
 use kernels::optim::{self, Optimizer, Parameter, clip_factor, ema, global_norm, swap};
 use kernels::profile::{self, Phase};
@@ -15,13 +15,16 @@ use models::{LossOptions, Model};
 use crate::config::RunConfig;
 use crate::device;
 use crate::error::Result;
+use crate::init::{First, lr_scale};
 use crate::schedule::LearningRate;
 
 /// A model in training: its weights, what the optimiser remembers, and their average.
 pub struct Trainer {
     config: RunConfig,
-    /// In the order of their names, as gradients and state are.
+    /// What is trained, in the order of names, as gradients and state are.
     params: Vec<(String, Var)>,
+    /// What is stored: all parameters, or those that are not those of a model at hand.
+    stored: Vec<(String, Var)>,
     /// Its weights are on the tape.
     model: Model,
     /// The same weights, without a tape.
@@ -47,23 +50,32 @@ pub struct Update {
 }
 
 impl Trainer {
-    /// A model with first weights drawn from the seed, to be trained for `steps` updates.
+    /// A model with the weights of `first`, the others drawn from the seed, to be trained
+    /// for `steps` updates.
     ///
     /// `config` must be resolved.
     ///
     /// # Errors
     ///
-    /// The device cannot hold the model.
-    pub fn new(config: &RunConfig, steps: u64, device: &Device) -> Result<Self> {
-        let store = ParamStore::new(config.run.seed(), DType::F32, device);
+    /// The device cannot hold the model, and weights of `first` that cannot be read.
+    pub fn new(config: &RunConfig, steps: u64, device: &Device, first: &First) -> Result<Self> {
+        let store = first.store(config.run.seed(), device)?;
         let model = Model::build(&config.model, store.var_builder())?;
         let evaluated = Model::build(&config.model, store.detached())?;
-        let params = store.named_vars();
+        first.complete(&store)?;
+        let params = store.trainable();
+        let mut stored = store.named_vars();
+        stored.retain(|(name, _)| first.is_stored(name));
         let vars = || params.iter().map(|(_, var)| var);
         let grads = FlatGrads::new(vars())?;
+        let scale = |name: &str| {
+            let (lr, n_layers) = (config.train.lr(), config.model.n_layers());
+            let init = config.init.as_ref();
+            init.map_or(1.0, |init| lr_scale(init, name, lr, n_layers))
+        };
         let parameters = params
             .iter()
-            .map(|(name, var)| Parameter::new(name, var.clone()));
+            .map(|(name, var)| Parameter::new(name, var.clone()).with_lr_scale(scale(name)));
         let optimizer = Optimizer::new(rule::of(config.train.optimizer()), parameters)?;
         let average = config
             .train
@@ -74,6 +86,7 @@ impl Trainer {
         Ok(Self {
             config: config.clone(),
             params,
+            stored,
             model,
             evaluated,
             grads,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Tensor, Var};
 
 use super::Trainer;
 use crate::checkpoint::Checkpoint;
@@ -10,12 +10,25 @@ use crate::error::Result;
 use crate::model_file::{ModelFile, NamedTensor};
 
 impl Trainer {
-    /// The weights.
+    /// The weights; where adapters are trained beside a model at hand, only what is not in
+    /// that model.
     pub fn weights(&self) -> Vec<NamedTensor<'_>> {
-        self.params
+        self.stored
             .iter()
             .map(|(name, var)| NamedTensor::tensor(name, var.as_tensor()))
             .collect()
+    }
+
+    /// The weights that are to be kept: as [`Trainer::weights`], with the moving average of
+    /// what is trained if there is one.
+    pub fn result(&self) -> Vec<NamedTensor<'_>> {
+        let mut weights = self.weights();
+        for average in self.average().into_iter().flatten() {
+            if let Some(weight) = weights.iter_mut().find(|w| w.name == average.name) {
+                *weight = average;
+            }
+        }
+        weights
     }
 
     /// What the optimiser remembers.
@@ -26,7 +39,7 @@ impl Trainer {
             .collect()
     }
 
-    /// The moving average of the weights, if one is kept.
+    /// The moving average of what is trained, if one is kept.
     pub fn average(&self) -> Option<Vec<NamedTensor<'_>>> {
         let mut rest = self.average.as_deref()?;
         let named = self.params.iter().map(|(name, var)| {
@@ -45,17 +58,15 @@ impl Trainer {
     /// They are not those of this model and optimiser; nothing was changed then, but
     /// for tensors that could not be read to their end.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let shapes = || {
-            self.params
-                .iter()
-                .map(|(name, var)| (name.as_str(), var.dims()))
-        };
-        checkpoint.model.expect(shapes())?;
+        fn shapes(vars: &[(String, Var)]) -> impl Iterator<Item = (&str, &[usize])> {
+            vars.iter().map(|(name, var)| (name.as_str(), var.dims()))
+        }
+        checkpoint.model.expect(shapes(&self.stored))?;
         let average = match (&self.average, &checkpoint.ema) {
             (Some(_), Some(file)) => {
-                file.expect(shapes())?;
+                file.expect(shapes(&self.params))?;
                 let mut flat = Vec::new();
-                for (name, _) in shapes() {
+                for (name, _) in shapes(&self.params) {
                     flat.extend(file.read(name)?);
                 }
                 Some(flat)
@@ -63,7 +74,7 @@ impl Trainer {
             _ => None,
         };
         self.restore_optimizer(&checkpoint.optimizer)?;
-        for (name, var) in &self.params {
+        for (name, var) in &self.stored {
             let values = checkpoint.model.read(name)?;
             var.set(
                 &Tensor::from_vec(values, var.shape(), &Device::Cpu)?.to_device(var.device())?,

@@ -20,6 +20,10 @@ pub(super) fn id_of(token: &str) -> Option<u32> {
         .map(u32::from)
 }
 
+pub(super) fn token(id: u32) -> Option<String> {
+    u8::try_from(id).ok().map(|byte| name(byte).to_string())
+}
+
 pub(super) fn to_json() -> String {
     format!("{:#}\n", to_value())
 }

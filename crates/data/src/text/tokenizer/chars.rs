@@ -107,6 +107,10 @@ impl Chars {
         self.characters.len() + usize::from(self.unknown == Unknown::Token)
     }
 
+    pub(super) fn token(&self, id: u32) -> Option<String> {
+        ((id as usize) < self.vocab_size()).then(|| self.decode(&[id]))
+    }
+
     pub(super) fn id_of(&self, token: &str) -> Option<u32> {
         if token == UNKNOWN && self.unknown == Unknown::Token {
             return Some(0);

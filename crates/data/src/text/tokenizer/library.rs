@@ -107,6 +107,10 @@ impl Library {
         self.inner.token_to_id(token)
     }
 
+    pub(super) fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
     fn call<T>(&self, f: impl FnOnce(&Inner) -> T) -> Result<T> {
         contain(|| f(&self.inner)).map_err(|reason| Error::Tokenizer {
             at: Place::file(&self.path),

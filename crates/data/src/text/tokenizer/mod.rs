@@ -226,6 +226,15 @@ impl Tokenizer {
         }
     }
 
+    /// How the token `id` is written in the vocabulary: `##ing`, not `ing`.
+    pub fn token(&self, id: u32) -> Option<String> {
+        match &*self.kind {
+            Kind::Chars(chars) => chars.token(id),
+            Kind::Bytes => bytes::token(id),
+            Kind::Library(library) => library.token(id),
+        }
+    }
+
     /// The token that ends a text, if the vocabulary has one of the usual names.
     pub fn end_of_text(&self) -> Option<u32> {
         const NAMES: [&str; 6] = [

@@ -1,0 +1,247 @@
+//! What a model starts with beside its seed.
+
+use std::collections::BTreeSet;
+
+use attn_core::{Lora, ParamStore};
+use candle_core::{DType, Device, Tensor};
+use data::text::Tokenizer;
+use models::{Parameter, adaptable, parameters};
+
+use super::plan::{Origin, Plan};
+use super::{Init, Report, vocabulary};
+use crate::config::{Names, RunConfig};
+use crate::error::{Error, Result};
+use crate::model_folder::Stored;
+
+/// What a model starts with beside its seed; the default is nothing.
+#[derive(Debug, Default)]
+pub struct First {
+    /// The model, and which of its parameters are taken as they are or resampled.
+    source: Option<Stored>,
+    values: Vec<(Parameter, Origin)>,
+    rows: Vec<Rows>,
+    frozen: BTreeSet<String>,
+    adapters: Vec<(Parameter, Lora)>,
+    /// Hash of the weights that the adapters belong to, and the parameters that have
+    /// exactly their values.
+    base: Option<(blake3::Hash, BTreeSet<String>)>,
+}
+
+/// Rows that replace those drawn.
+#[derive(Debug)]
+struct Rows {
+    name: String,
+    /// The row of the table that each row is, if it is one.
+    from: Vec<Option<u32>>,
+    table: Vec<f32>,
+}
+
+impl Init {
+    /// What the model of `config` starts with; `tokenizer` is that of its data.
+    ///
+    /// # Errors
+    ///
+    /// What does not fit, patterns that nothing matches, weights that cannot be read.
+    pub fn first(
+        self,
+        config: &RunConfig,
+        tokenizer: Option<&Tokenizer>,
+    ) -> Result<(First, Report)> {
+        let old = self.source.description.tokenizer.as_ref();
+        let tokens = old.zip(tokenizer).filter(|(old, new)| old != new);
+        let plan = Plan::new(
+            &self.table,
+            &self.source,
+            &config.model,
+            unique(parameters(&config.model)?),
+            tokens.is_some(),
+        )?;
+        let mut report = Report {
+            from: self.path().display().to_string(),
+            ignored: plan.ignored.clone(),
+            ..Report::default()
+        };
+        let mut first = First::default();
+        let mut kept = BTreeSet::new();
+        let mut known = None;
+        for (parameter, origin) in &plan.origins {
+            let Parameter { name, shape } = parameter;
+            match origin {
+                Origin::New => report.new.push(name.clone()),
+                Origin::Loaded => {
+                    first.values.push((parameter.clone(), origin.clone()));
+                    kept.insert(name.clone());
+                    report.loaded += 1;
+                }
+                Origin::Resampled { from } => {
+                    first.values.push((parameter.clone(), origin.clone()));
+                    report
+                        .adapted
+                        .push(format!("{name}, {} to {} rows", from[0], shape[0]));
+                }
+                Origin::Rows => {
+                    let from = known.get_or_insert_with(|| {
+                        tokens.map_or_else(Vec::new, |(old, new)| vocabulary::known(old, new))
+                    });
+                    let both = from.iter().flatten().count();
+                    report
+                        .adapted
+                        .push(format!("{name}, {both} of {} tokens known", shape[0]));
+                    first.rows.push(Rows {
+                        name: name.clone(),
+                        from: from.clone(),
+                        table: self.source.read(name)?,
+                    });
+                }
+            }
+        }
+        self.choose_trained(&plan, config, &mut first)?;
+        if !first.adapters.is_empty() {
+            first.base = Some((self.source.fingerprint()?, kept));
+        }
+        let of_adapters: usize = first
+            .adapters
+            .iter()
+            .map(|(p, lora)| p.shape.iter().sum::<usize>() * lora.rank())
+            .sum();
+        let counts = plan.counts();
+        report.n_params = counts.values().sum::<usize>() + of_adapters;
+        let frozen: usize = first
+            .frozen
+            .iter()
+            .filter_map(|n| counts.get(n.as_str()))
+            .sum();
+        report.n_trained = report.n_params - frozen;
+        first.source = Some(self.source);
+        Ok((first, report))
+    }
+
+    /// Says which parameters stay as they are and which projections get adapters.
+    fn choose_trained(&self, plan: &Plan, config: &RunConfig, first: &mut First) -> Result<()> {
+        let table = &self.table;
+        let names: Vec<&str> = plan.origins.iter().map(|(p, _)| p.name.as_str()).collect();
+        for pattern in table.freeze() {
+            let matched = names.iter().filter(|name| pattern.matches(name));
+            let before = first.frozen.len();
+            first.frozen.extend(matched.map(|&name| name.to_owned()));
+            if first.frozen.len() == before && !names.iter().any(|n| pattern.matches(n)) {
+                return nothing_like("freeze", pattern, &names);
+            }
+        }
+        for pattern in table.lr().keys() {
+            if !names.iter().any(|name| pattern.matches(name)) {
+                return nothing_like("lr", pattern, &names);
+            }
+        }
+        if let Some(lora) = table.lora() {
+            let modules = adaptable(&config.model)?;
+            for pattern in lora.targets() {
+                if !modules.iter().any(|module| pattern.matches(&module.name)) {
+                    let names: Vec<&str> = modules.iter().map(|m| m.name.as_str()).collect();
+                    return nothing_like("lora.targets", pattern, &names);
+                }
+            }
+            let is_target =
+                |module: &Parameter| lora.targets().iter().any(|t| t.matches(&module.name));
+            let targets = modules.into_iter().filter(is_target);
+            first.adapters = targets.map(|module| (module, lora.adapter())).collect();
+            let taken = plan.origins.iter().filter(|(_, o)| *o != Origin::New);
+            first.frozen.extend(taken.map(|(p, _)| p.name.clone()));
+        } else if names.iter().all(|&name| first.frozen.contains(name)) {
+            let path = self.path().display();
+            return Err(Error::Data(format!(
+                "init.freeze: keeps every parameter of {path} as it is, nothing is left to train; \
+                 name fewer"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// A table of positions of the shape `from` at the shape `to`.
+fn resample(table: Vec<f32>, from: &[usize], to: &[usize]) -> Result<Vec<f32>> {
+    let _ = table;
+    Err(Error::Data(format!(
+        "there are {} positions, not {}; set model.max_seq_len = {}",
+        from[0], to[0], from[0]
+    )))
+}
+
+/// `parameters`, each once: a tied weight is asked for twice.
+fn unique(parameters: Vec<Parameter>) -> Vec<Parameter> {
+    let mut seen = BTreeSet::new();
+    let mut parameters = parameters;
+    parameters.retain(|parameter| seen.insert(parameter.name.clone()));
+    parameters
+}
+
+fn nothing_like<T>(key: &str, pattern: &Names, names: &[&str]) -> Result<T> {
+    let some = names.iter().take(3).copied().collect::<Vec<_>>().join(", ");
+    Err(Error::Data(format!(
+        "init.{key}: no name looks like `{pattern}`; there are {some}, …: `train explain` lists them"
+    )))
+}
+
+impl First {
+    /// A store that has what is known already; a model takes the rest from its seed.
+    ///
+    /// # Errors
+    ///
+    /// The device cannot hold the values.
+    pub fn store(&self, seed: u64, device: &Device) -> Result<ParamStore> {
+        let store = ParamStore::new(seed, DType::F32, device);
+        let source = self.source.iter().flat_map(|source| {
+            let of_source = move |entry| (source, entry);
+            self.values.iter().map(of_source)
+        });
+        // One tensor at a time: the store has a copy of its own.
+        for (source, (Parameter { name, shape }, origin)) in source {
+            let values = match origin {
+                Origin::Resampled { from } => resample(source.read(name)?, from, shape)?,
+                _ => source.read(name)?,
+            };
+            let tensor = Tensor::from_vec(values, shape.as_slice(), &Device::Cpu)?;
+            store.insert(name, &tensor)?;
+        }
+        for (module, lora) in &self.adapters {
+            store.adapt(&module.name, module.shape[1], module.shape[0], lora)?;
+        }
+        store.freeze(self.frozen.iter().cloned());
+        Ok(store)
+    }
+
+    /// Puts the rows of known tokens into tables that were drawn; for a `store` whose model
+    /// has been made.
+    ///
+    /// # Errors
+    ///
+    /// The device cannot hold the values.
+    pub fn complete(&self, store: &ParamStore) -> Result<()> {
+        for Rows { name, from, table } in &self.rows {
+            let Some(var) = store.get(name) else { continue };
+            let (_, d) = var.dims2()?;
+            let mut values: Vec<f32> = var.flatten_all()?.to_vec1()?;
+            for (row, from) in values.chunks_exact_mut(d).zip(from) {
+                let old = from.and_then(|i| table.chunks_exact(d).nth(i as usize));
+                if let Some(old) = old {
+                    row.copy_from_slice(old);
+                }
+            }
+            let values = Tensor::from_vec(values, var.shape(), &Device::Cpu)?;
+            var.set(&values.to_device(var.device())?)?;
+        }
+        Ok(())
+    }
+
+    /// Hash of the weights that adapters belong to, if there are adapters.
+    pub fn base(&self) -> Option<blake3::Hash> {
+        self.base.as_ref().map(|(hash, _)| *hash)
+    }
+
+    /// Whether the parameter `name` must be stored with what is trained: it must, unless
+    /// adapters are trained and it is exactly that of the model beside which they are.
+    pub fn is_stored(&self, name: &str) -> bool {
+        let kept = self.base.as_ref().map(|(_, kept)| kept);
+        kept.is_none_or(|kept| !kept.contains(name))
+    }
+}

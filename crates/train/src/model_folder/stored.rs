@@ -1,0 +1,140 @@
+//! A model on disk whose weights are not read yet.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::Tensor;
+use models::Parameter;
+
+use super::Description;
+use super::adapter::Adapters;
+use crate::error::{Error, Result};
+use crate::model_file::ModelFile;
+
+/// A model on disk: its description, and where the values of each parameter are.
+#[derive(Debug)]
+pub struct Stored {
+    /// Everything but the weights.
+    pub description: Description,
+    pub(super) path: PathBuf,
+    pub(super) weights: Weights,
+}
+
+/// Where weights are.
+#[derive(Debug)]
+pub(super) enum Weights {
+    /// In a file, under the names of the parameters.
+    File(ModelFile),
+    /// In another model, but for what was trained.
+    Adapted {
+        base: Box<Stored>,
+        adapters: Adapters,
+    },
+}
+
+impl Stored {
+    /// Where the model is, for messages.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Names and shapes of the parameters that have values.
+    pub fn parameters(&self) -> BTreeMap<String, Vec<usize>> {
+        match &self.weights {
+            Weights::File(file) => file
+                .tensors()
+                .iter()
+                .map(|(name, info)| (name.clone(), info.shape.clone()))
+                .collect(),
+            Weights::Adapted { base, adapters } => {
+                let config = &self.description.config;
+                let mut parameters = base.parameters();
+                // What the run drew anew is not that of the base, even under the same name.
+                if let Some(init) = &config.init {
+                    parameters.retain(|name, _| !init.ignores(name));
+                }
+                adapters.replace(&mut parameters);
+                parameters
+            }
+        }
+    }
+
+    /// Checks that it has exactly `parameters`.
+    ///
+    /// # Errors
+    ///
+    /// One line with every parameter that is missing, unexpected or of another shape.
+    pub fn expect(&self, parameters: &[Parameter]) -> Result<()> {
+        if let Weights::File(file) = &self.weights {
+            let shapes = parameters
+                .iter()
+                .map(|p| (p.name.as_str(), p.shape.as_slice()));
+            return Ok(file.expect(shapes)?);
+        }
+        let found = self.parameters();
+        let missed = parameters
+            .iter()
+            .find(|p| found.get(&p.name) != Some(&p.shape));
+        match missed {
+            None => Ok(()),
+            Some(Parameter { name, shape }) => {
+                let path = self.path.display();
+                Err(Error::Data(format!(
+                    "{path}: has no `{name}` of shape {shape:?}; take the adapters from their run \
+                     again"
+                )))
+            }
+        }
+    }
+
+    /// The values of the parameter `name`, row by row, adapters merged into them.
+    ///
+    /// # Errors
+    ///
+    /// There is no such parameter, or its file cannot be read.
+    pub fn read(&self, name: &str) -> Result<Vec<f32>> {
+        match &self.weights {
+            Weights::File(file) => Ok(file.read(name)?),
+            Weights::Adapted { base, adapters } => adapters.merged(name, || {
+                let shape = base.parameters().remove(name).ok_or_else(|| {
+                    let path = self.path.display();
+                    Error::Data(format!("{path}: `{name}` is missing"))
+                })?;
+                Ok((base.read(name)?, shape))
+            }),
+        }
+    }
+
+    /// Adapters and what was trained beside them, by name; nothing of a model that is
+    /// stored whole.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub fn adapters(&self) -> Result<BTreeMap<String, Tensor>> {
+        match &self.weights {
+            Weights::File(_) => Ok(BTreeMap::new()),
+            Weights::Adapted { adapters, .. } => adapters.tensors(),
+        }
+    }
+
+    /// Hash of the file that has the weights.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub fn fingerprint(&self) -> Result<blake3::Hash> {
+        let file = match &self.weights {
+            Weights::File(file) => file.path(),
+            Weights::Adapted { adapters, .. } => adapters.path(),
+        };
+        let failed = |error| Error::Io {
+            path: file.into(),
+            source: error,
+        };
+        let mut hasher = blake3::Hasher::new();
+        let mut reader = std::fs::File::open(file).map_err(failed)?;
+        hasher.update_reader(&mut reader).map_err(failed)?;
+        Ok(hasher.finalize())
+    }
+}
