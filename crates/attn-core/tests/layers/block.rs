@@ -12,7 +12,7 @@ use super::{ROUNDING, Result, mask, param, pick, shake, store};
 
 const D_MODEL: usize = 4;
 
-fn config(order: NormOrder, norm: NormKind, kind: MlpKind) -> Result<BlockConfig> {
+pub(super) fn config(order: NormOrder, norm: NormKind, kind: MlpKind) -> Result<BlockConfig> {
     let attention = AttentionConfig::new(D_MODEL, 2)?;
     let mlp = MlpConfig::new(D_MODEL, 6)?.with_kind(kind);
     Ok(BlockConfig::new(attention, mlp)?

@@ -5,6 +5,7 @@ mod block;
 mod cache;
 mod config;
 mod edges;
+mod lora;
 mod memory;
 mod rows;
 mod threads;
