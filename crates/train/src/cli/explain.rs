@@ -38,7 +38,7 @@ pub(super) fn run(args: ExplainArgs) -> Result<()> {
     };
     let resolved = match config.resolve(written) {
         // Only data can tell what is missing.
-        Err(models::ConfigError::Unresolved { .. }) => {
+        Err(models::ConfigError::Unresolved { .. }) if config.model.kind().has_loss() => {
             config.resolve(data_sizes(&config, init.as_ref())?)
         }
         other => other,
