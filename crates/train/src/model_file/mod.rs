@@ -22,6 +22,8 @@ mod header;
 mod index;
 mod misfits;
 mod read;
+mod shards;
+mod size;
 mod weights;
 mod write;
 
@@ -32,6 +34,8 @@ pub use foreign::{Foreign, refuse_foreign};
 pub use header::{TensorInfo, limits};
 pub use index::{INDEX, IndexDefect};
 pub use read::ModelFile;
+pub use shards::write_shards;
+pub use size::{ByteSize, NotASize};
 pub use weights::Weights;
 pub use write::{NamedTensor, Values, write_model_file};
 
