@@ -21,6 +21,8 @@ pub enum Activation {
     Silu,
     /// `max(x, 0)`
     Relu,
+    /// `(eˣ − e⁻ˣ) / (eˣ + e⁻ˣ)`
+    Tanh,
 }
 
 impl Activation {
@@ -32,6 +34,7 @@ impl Activation {
             Self::GeluErf => lanes.mul(x, normal_cdf(lanes, x)),
             Self::Silu => lanes.mul(x, lanes.sigmoid(x)),
             Self::Relu => lanes.max(x, lanes.zero()),
+            Self::Tanh => lanes.tanh(x),
         }
     }
 
@@ -52,6 +55,10 @@ impl Activation {
             }
             Self::Silu => gated_derivative(lanes, x, lanes.sigmoid(x), lanes.constant(1.0)),
             Self::Relu => lanes.select_lt(lanes.zero(), x, lanes.constant(1.0), lanes.zero()),
+            Self::Tanh => {
+                let y = lanes.tanh(x);
+                lanes.sub(lanes.constant(1.0), lanes.mul(y, y))
+            }
         }
     }
 }

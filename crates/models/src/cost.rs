@@ -50,7 +50,7 @@ pub fn n_params(config: &ModelConfig) -> u64 {
         None if config.tied() || config.pooling().is_some() => 0,
         None => vocab * d,
     };
-    let front = front_params(config);
+    let front = front_params(config) + text_params(config);
     front + (vocab + positions) * d + patches + layers_params(config) + head
 }
 
@@ -113,6 +113,21 @@ fn front_maps(config: &ModelConfig) -> [u64; 2] {
         Front::Windows => [speech.window() as u64 * n_features * d, 0],
         Front::Convolutions => [3 * n_features * d, 3 * d * d],
     }
+}
+
+/// Between the tables of tokens and positions and the first block, and between pooling and
+/// head, of a model that reads text.
+fn text_params(config: &ModelConfig) -> u64 {
+    let d = config.d_model() as u64;
+    let norm = match config.embed_norm() {
+        true => norm_params(config),
+        false => 0,
+    };
+    let pooler = match config.pooler() {
+        true => linear_params(config, d, d),
+        false => 0,
+    };
+    size(config.token_types()) * d + norm + pooler
 }
 
 /// The parameters of a model of graphs, whose backbones have little in common; `None` of

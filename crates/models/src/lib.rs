@@ -42,6 +42,9 @@
 //! | `embed.weight` | `[d_model, window · n_features]` | speech |
 //! | `embed.bias` | `[d_model]` | speech with `bias` |
 //! | `position.weight` | `[max_seq_len, d_model]` | `position = "learnt"` |
+//! | `token_type.weight` | `[token_types, d_model]`; row 0 is added to every position | `token_types` |
+//! | `embed_norm.weight` | `[d_model]` | `embed_norm` |
+//! | `embed_norm.bias` | `[d_model]` | and `norm = "layer"` and `bias` |
 //! | `blocks.i.attn_norm.weight` | `[d_model]` | |
 //! | `blocks.i.attn_norm.bias` | `[d_model]` | `norm = "layer"` and `bias` |
 //! | `blocks.i.attn.wq.weight` | `[d_model, d_model]` | |
@@ -63,6 +66,8 @@
 //! | `blocks.i.backward…` | as `forward` | and `mask = "full"` |
 //! | `blocks.i.norm.weight`, `….bias`; `norm…` | `[d_model]` | with them, the bias with `bias` |
 //! | `blocks.i.conv.weight` | `[d_model, 5 · d_model]` | `backbone = "cnn"` over sequences, which has `blocks.i.norm` and `norm`, too |
+//! | `pooler.weight` | `[d_model, d_model]` | `pooler` |
+//! | `pooler.bias` | `[d_model]` | and `bias` |
 //! | `head.weight` | `[vocab_size, d_model]` | text-lm with `tied = false` |
 //! | `head.weight` | `[n_classes, d_model]` | classifiers, speech-frames |
 //! | `head.weight` | `[n_classes + 1, d_model]`, the blank last | speech-ctc |

@@ -9,7 +9,7 @@ use crate::graph::GraphModel;
 use crate::image::ImageClassifier;
 use crate::objective::LossOptions;
 use crate::speech::{SpeechClassifier, SpeechCtc, SpeechFrames};
-use crate::text::{CausalLm, TextClassifier};
+use crate::text::{CausalLm, TextClassifier, TextEncoder};
 use crate::{Kind, ModelConfig};
 
 /// A model of any kind: what a trainer holds.
@@ -20,6 +20,8 @@ pub enum Model {
     CausalLm(CausalLm),
     /// A text classifier.
     TextClassifier(TextClassifier),
+    /// A model that makes vectors of texts.
+    TextEncoder(TextEncoder),
     /// An image classifier.
     ImageClassifier(ImageClassifier),
     /// A classifier of recordings.
@@ -44,6 +46,7 @@ impl Model {
         match config.kind() {
             Kind::TextLm => CausalLm::new(config, vb).map(Self::CausalLm),
             Kind::TextClassifier => TextClassifier::new(config, vb).map(Self::TextClassifier),
+            Kind::TextEncoder => TextEncoder::new(config, vb).map(Self::TextEncoder),
             Kind::ImageClassifier => ImageClassifier::new(config, vb).map(Self::ImageClassifier),
             Kind::SpeechClassifier => SpeechClassifier::new(config, vb).map(Self::SpeechClassifier),
             Kind::SpeechFrames => SpeechFrames::new(config, vb).map(Self::SpeechFrames),
@@ -73,6 +76,7 @@ impl Model {
             (Self::TextClassifier(model), Input::Tokens(tokens)) => {
                 model.logits(tokens.clone(), mask, pass)
             }
+            (Self::TextEncoder(_), Input::Tokens(_)) => headless(),
             (Self::ImageClassifier(model), Input::Images(images)) => {
                 model.logits(images, mask, pass)
             }
@@ -82,6 +86,40 @@ impl Model {
             (Self::SpeechFrames(model), Input::Frames(frames)) => model.logits(frames, mask, pass),
             (Self::SpeechCtc(model), Input::Frames(frames)) => model.logits(frames, mask, pass),
             (Self::Graph(model), Input::Graphs(graphs)) => model.logits(graphs, mask, pass),
+            (_, other) => foreign(other),
+        }
+    }
+
+    /// One vector of every sample, in evaluation: what the head reads, if there is a head.
+    ///
+    /// # Shapes
+    ///
+    /// - `input`: `n` packed rows, the samples of `mask`
+    /// - returns: `[batch, d_model]`
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::logits`], and a model that answers row by row and does not pool.
+    pub fn vectors(&self, input: &Input, mask: &Mask) -> Result<Tensor> {
+        let pass = Pass::eval();
+        match (self, input) {
+            (Self::TextClassifier(model), Input::Tokens(tokens)) => {
+                model.pooled(tokens.clone(), mask, pass)
+            }
+            (Self::TextEncoder(model), Input::Tokens(tokens)) => {
+                model.vectors(tokens.clone(), mask, pass)
+            }
+            (Self::ImageClassifier(model), Input::Images(images)) => {
+                model.pooled(images, mask, pass)
+            }
+            (Self::SpeechClassifier(model), Input::Frames(frames)) => {
+                model.pooled(frames, mask, pass)
+            }
+            (Self::Graph(model), Input::Graphs(graphs)) => model.pooled(graphs, mask, pass),
+            (Self::CausalLm(_), Input::Tokens(_))
+            | (Self::SpeechFrames(_) | Self::SpeechCtc(_), Input::Frames(_)) => {
+                bail!("the model answers row by row and makes no vector of a sample")
+            }
             (_, other) => foreign(other),
         }
     }
@@ -113,6 +151,7 @@ impl Model {
             (Self::TextClassifier(model), Input::Tokens(tokens)) => {
                 model.loss(tokens.clone(), mask, targets, options, pass)
             }
+            (Self::TextEncoder(_), Input::Tokens(_)) => headless(),
             (Self::ImageClassifier(model), Input::Images(images)) => {
                 model.loss(images, mask, targets, options, pass)
             }
@@ -145,6 +184,7 @@ impl Model {
             (Self::TextClassifier(model), Input::Tokens(tokens)) => {
                 model.evaluate(tokens.clone(), mask, targets)
             }
+            (Self::TextEncoder(_), Input::Tokens(_)) => headless(),
             (Self::ImageClassifier(model), Input::Images(images)) => {
                 model.evaluate(images, mask, targets)
             }
@@ -167,6 +207,7 @@ impl Model {
         match self {
             Self::CausalLm(model) => model.pattern(),
             Self::TextClassifier(model) => model.pattern(),
+            Self::TextEncoder(model) => model.pattern(),
             Self::ImageClassifier(model) => model.pattern(),
             Self::SpeechClassifier(model) => model.pattern(),
             Self::SpeechFrames(model) => model.pattern(),
@@ -180,6 +221,7 @@ impl Model {
         match self {
             Self::CausalLm(model) => model.max_seq_len(),
             Self::TextClassifier(model) => model.max_seq_len(),
+            Self::TextEncoder(model) => model.max_seq_len(),
             Self::ImageClassifier(model) => model.max_seq_len(),
             Self::SpeechClassifier(model) => model.max_seq_len(),
             Self::SpeechFrames(model) => model.max_seq_len(),
@@ -193,6 +235,7 @@ impl Model {
         match self {
             Self::CausalLm(model) => model.stack(),
             Self::TextClassifier(model) => model.stack(),
+            Self::TextEncoder(model) => model.stack(),
             Self::ImageClassifier(model) => model.stack(),
             Self::SpeechClassifier(model) => model.stack(),
             Self::SpeechFrames(model) => model.stack(),
@@ -200,6 +243,10 @@ impl Model {
             Self::Graph(model) => model.stack(),
         }
     }
+}
+
+fn headless<T>() -> Result<T> {
+    bail!("a text-encoder has no head to ask or to train; use kind = \"text-classifier\"")
 }
 
 fn foreign<T>(input: &Input) -> Result<T> {

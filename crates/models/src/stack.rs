@@ -35,16 +35,28 @@ fn try_stack_config(config: &ModelConfig) -> Result<StackConfig, attn_core::Conf
         .with_kind(mlp_kind(config.activation()))
         .with_bias(config.bias())
         .with_dropout(dropout)?;
-    let norm = NormConfig::new(config.norm())
-        .with_eps(config.norm_eps())?
-        .with_bias(config.bias());
     let block = BlockConfig::new(attention, mlp)?
-        .with_norm(norm)
+        .with_norm(try_norm_config(config)?)
         .with_order(config.norm_placement());
     let init = WeightInit::new(config.init_std())?.for_depth(config.n_layers());
     Ok(StackConfig::new(block, config.n_layers())?
         .with_init(init)
         .with_memory(config.memory()))
+}
+
+/// Any norm of a model of `config`.
+///
+/// # Errors
+///
+/// As [`stack_config`].
+pub(crate) fn norm_config(config: &ModelConfig) -> candle_core::Result<NormConfig> {
+    try_norm_config(config).map_err(Error::wrap)
+}
+
+fn try_norm_config(config: &ModelConfig) -> Result<NormConfig, attn_core::ConfigError> {
+    Ok(NormConfig::new(config.norm())
+        .with_eps(config.norm_eps())?
+        .with_bias(config.bias()))
 }
 
 fn mlp_kind(activation: Activation) -> MlpKind {

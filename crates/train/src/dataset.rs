@@ -16,6 +16,10 @@ use crate::error::{Error, Result};
 use crate::metrics::Split;
 use crate::model_folder::Description;
 
+/// What is said of a model without a loss, for which no data are opened.
+pub const NO_LOSS: &str = "kind = \"text-encoder\" has no loss to train or measure it by; use \
+                           kind = \"text-classifier\"";
+
 /// Opened data: splits to read, and what a model must know to use them.
 #[expect(clippy::large_enum_variant, reason = "a run has one")]
 pub enum Dataset {
@@ -36,12 +40,14 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// A file that is missing or wrong, with its place.
+    /// A file that is missing or wrong, with its place, and a kind that learns nothing from
+    /// data.
     pub fn open(kind: Kind, config: &DataTable, open: &Open<'_>) -> Result<Self> {
         Ok(match (kind, config) {
             (Kind::TextLm, DataTable::Text(config)) => {
                 Self::Language(LanguageData::open(config, open)?)
             }
+            (Kind::TextEncoder, _) => return Err(Error::Usage(NO_LOSS.into())),
             (Kind::TextClassifier, DataTable::Text(config)) => {
                 Self::Classes(ClassData::open(config, open)?)
             }

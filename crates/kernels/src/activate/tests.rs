@@ -7,11 +7,12 @@ use super::*;
 
 type Definition = fn(f64) -> f64;
 
-const ALL: [(Activation, Definition); 4] = [
+const ALL: [(Activation, Definition); 5] = [
     (Activation::GeluTanh, oracle::gelu_tanh),
     (Activation::GeluErf, oracle::gelu_erf),
     (Activation::Silu, oracle::silu),
     (Activation::Relu, oracle::relu),
+    (Activation::Tanh, oracle::tanh),
 ];
 
 /// Lengths around every vector width, and of several pieces.
@@ -37,6 +38,10 @@ fn oracle_far_arguments_have_their_limits() -> Result<()> {
     let x = Tensor::new(&[-1e4f32, -90.0, 0.0, 90.0, 1e4], &Device::Cpu)?;
     for (f, _) in ALL {
         let y = activate(&x, f)?.to_vec1::<f32>()?;
+        if f == Activation::Tanh {
+            assert_eq!(y, [-1.0, -1.0, 0.0, 1.0, 1.0]);
+            continue;
+        }
         assert!(y[..2].iter().all(|y| y.abs() < 1e-30), "{f:?}: {y:?}");
         assert_eq!(y[2..], [0.0, 90.0, 1e4], "{f:?}");
     }
@@ -95,11 +100,14 @@ fn gradients_in_single_precision_are_those_of_double() -> Result<()> {
 
 #[test]
 fn the_parts_of_each_activation_differ_by_the_argument() -> Result<()> {
-    // f(x) − f(−x) = x for all but ReLU's kin: x g(x) with g(x) + g(−x) = 1.
+    // f(x) − f(−x) = x for all but tanh: x g(x) with g(x) + g(−x) = 1. Tanh is odd itself.
     let x = randn(1, 100)?;
     for (f, _) in ALL {
-        let odd = (activate(&x, f)? - activate(&x.neg()?, f)?)?;
-        assert_close(&odd, &x, 1e-13)?;
+        let (plus, minus) = (activate(&x, f)?, activate(&x.neg()?, f)?);
+        match f {
+            Activation::Tanh => assert_close(&plus, &minus.neg()?, 0.0)?,
+            _ => assert_close(&(plus - minus)?, &x, 1e-13)?,
+        }
     }
     Ok(())
 }

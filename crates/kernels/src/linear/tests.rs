@@ -7,12 +7,13 @@ use super::*;
 
 type Definition = fn(f64) -> f64;
 
-const ACTIVATIONS: [(Option<Activation>, Definition); 5] = [
+const ACTIVATIONS: [(Option<Activation>, Definition); 6] = [
     (None, |x| x),
     (Some(Activation::GeluTanh), oracle::gelu_tanh),
     (Some(Activation::GeluErf), oracle::gelu_erf),
     (Some(Activation::Silu), oracle::silu),
     (Some(Activation::Relu), oracle::relu),
+    (Some(Activation::Tanh), oracle::tanh),
 ];
 
 /// `(n, in, out)`: around vector widths, nothing, and several pieces.

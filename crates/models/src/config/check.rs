@@ -21,6 +21,8 @@ const MAX_LAYERS: usize = 1 << 10;
 const MAX_D_FF: usize = 1 << 18;
 /// Largest vocabulary, which is also the largest a tokenizer file may have.
 const MAX_VOCAB: usize = 1 << 24;
+/// Most types of tokens: models have one or two.
+const MAX_TOKEN_TYPES: usize = 16;
 /// Most classes.
 const MAX_CLASSES: usize = 1 << 20;
 /// Longest sequence.
@@ -88,7 +90,10 @@ impl TryFrom<RawModel> for ModelConfig {
             max_seq_len: optional("max_seq_len", raw.max_seq_len, 1..=MAX_SEQ_LEN)?,
             vocab_size: optional("vocab_size", raw.vocab_size, 1..=MAX_VOCAB)?,
             tied: kind == Kind::TextLm && raw.tied.unwrap_or(true),
+            embed_norm: raw.embed_norm.unwrap_or(false),
+            token_types: optional("token_types", raw.token_types, 1..=MAX_TOKEN_TYPES)?,
             pooling: kind.pools().then(|| raw.pooling.unwrap_or(pooling)),
+            pooler: raw.pooler.unwrap_or(false),
             n_classes: optional("n_classes", raw.n_classes, 2..=MAX_CLASSES)?,
             particular: match kind.modality() {
                 Modality::Text => Particular::Text,
@@ -158,6 +163,21 @@ fn useless(raw: &RawModel) -> Result<(), ConfigError> {
             "tied",
             raw.tied.map(|tied| tied.to_string()),
             kind == Kind::TextLm,
+        ),
+        (
+            "embed_norm",
+            raw.embed_norm.map(|norm| norm.to_string()),
+            modality == Modality::Text,
+        ),
+        (
+            "token_types",
+            raw.token_types.map(|n| n.to_string()),
+            modality == Modality::Text,
+        ),
+        (
+            "pooler",
+            raw.pooler.map(|pooler| pooler.to_string()),
+            kind.may_have_pooler(),
         ),
         (
             "pooling",
@@ -251,7 +271,11 @@ impl From<ModelConfig> for RawModel {
             max_seq_len: config.max_seq_len,
             vocab_size: config.vocab_size,
             tied: (config.kind == Kind::TextLm).then_some(config.tied),
+            // Not written where they are not: older runs, which know of none, go on.
+            embed_norm: config.embed_norm.then_some(true),
+            token_types: config.token_types,
             pooling: config.pooling,
+            pooler: config.pooler.then_some(true),
             n_classes: config.n_classes,
             speech,
             image,

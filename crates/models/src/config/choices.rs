@@ -14,6 +14,9 @@ pub enum Kind {
     TextLm,
     /// A text classifier: which class does this text belong to?
     TextClassifier,
+    /// Which vector stands for what this text means? Such a model has no head and is not
+    /// trained.
+    TextEncoder,
     /// Which class does this recording belong to?
     SpeechClassifier,
     /// Which class does each frame of this recording belong to?
@@ -114,6 +117,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::TextLm => "text-lm",
             Self::TextClassifier => "text-classifier",
+            Self::TextEncoder => "text-encoder",
             Self::SpeechClassifier => "speech-classifier",
             Self::SpeechFrames => "speech-frames",
             Self::SpeechCtc => "speech-ctc",
@@ -130,7 +134,7 @@ impl Kind {
     /// What models of this kind read.
     pub fn modality(self) -> Modality {
         match self {
-            Self::TextLm | Self::TextClassifier => Modality::Text,
+            Self::TextLm | Self::TextClassifier | Self::TextEncoder => Modality::Text,
             Self::SpeechClassifier | Self::SpeechFrames | Self::SpeechCtc => Modality::Speech,
             Self::ImageClassifier => Modality::Image,
             Self::GraphNodes | Self::GraphClassifier | Self::GraphRegression | Self::GraphLinks => {
@@ -143,7 +147,7 @@ impl Kind {
     pub fn has_classes(self) -> bool {
         !matches!(
             self,
-            Self::TextLm | Self::GraphRegression | Self::GraphLinks
+            Self::TextLm | Self::TextEncoder | Self::GraphRegression | Self::GraphLinks
         )
     }
 
@@ -152,11 +156,24 @@ impl Kind {
         matches!(
             self,
             Self::TextClassifier
+                | Self::TextEncoder
                 | Self::SpeechClassifier
                 | Self::ImageClassifier
                 | Self::GraphClassifier
                 | Self::GraphRegression
         )
+    }
+}
+
+impl Kind {
+    /// Whether models of this kind are trained and measured: all that have a head.
+    pub fn has_loss(self) -> bool {
+        self != Self::TextEncoder
+    }
+
+    /// Whether models of this kind may have a pooler between pooling and head.
+    pub(super) fn may_have_pooler(self) -> bool {
+        matches!(self, Self::TextClassifier | Self::TextEncoder)
     }
 }
 

@@ -57,7 +57,10 @@ pub struct ModelConfig {
     max_seq_len: Option<usize>,
     vocab_size: Option<usize>,
     tied: bool,
+    embed_norm: bool,
+    token_types: Option<usize>,
     pooling: Option<Pooling>,
+    pooler: bool,
     n_classes: Option<usize>,
     particular: Particular,
 }
@@ -311,6 +314,22 @@ impl ModelConfig {
     /// Whether the head of a language model is its embedding table.
     pub fn tied(&self) -> bool {
         self.tied
+    }
+
+    /// Whether the embeddings of a text are normalised before the first block.
+    pub fn embed_norm(&self) -> bool {
+        self.embed_norm
+    }
+
+    /// Rows of the table of token types, of which the first is added to every position;
+    /// `None` without such a table.
+    pub fn token_types(&self) -> Option<usize> {
+        self.token_types
+    }
+
+    /// Whether a linear map and a tanh stand between pooling and head.
+    pub fn pooler(&self) -> bool {
+        self.pooler
     }
 
     /// What of a sample the head reads; `None` for a model that answers row by row.

@@ -84,10 +84,23 @@ pub(super) struct RawModel {
     /// text-lm: whether the head is the embedding table; true if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tied: Option<bool>,
-    /// Classifiers of whole samples: what of a sample the head reads; "mean" if absent,
-    /// or "first" where a class token is.
+    /// Text: whether the sum of the embeddings is normalised before it is dropped from and
+    /// goes into the first block, as in BERT; false if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) embed_norm: Option<bool>,
+    /// Text: rows of a table of which row 0 is added to every position, as BERT does with
+    /// the first text of a pair; none if absent. Pairs are not read, so the other rows are
+    /// only kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) token_types: Option<usize>,
+    /// Classifiers of whole samples, and text-encoder: what of a sample the head reads;
+    /// "mean" if absent, or "first" where a class token is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pooling: Option<Pooling>,
+    /// text-classifier and text-encoder: whether a linear map and a tanh stand between
+    /// pooling and head, as in BERT; false if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pooler: Option<bool>,
     /// Classifiers: classes there are; those of the data if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) n_classes: Option<usize>,

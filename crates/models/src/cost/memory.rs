@@ -54,9 +54,19 @@ pub fn training_memory(config: &ModelConfig, n_tokens: u64, n_states: u64) -> Me
 /// Numbers kept of one token until the backward pass.
 fn activations_per_token(config: &ModelConfig) -> u64 {
     let (d, d_ff) = (config.d_model() as u64, config.d_ff() as u64);
+    // Rows of types are made and added; a norm keeps its input and two statistics.
+    let types = match config.token_types() {
+        Some(_) => d,
+        None => 0,
+    };
+    let embed_norm = match config.embed_norm() {
+        true => d + 2,
+        false => 0,
+    };
+    let embedding = 2 * d + types + embed_norm;
     match LayersConfig::of(config) {
-        Ok(LayersConfig::Recurrent(rnn)) => return rnn.n_activations() + 2 * d,
-        Ok(LayersConfig::Convolutional(cnn)) => return cnn.n_activations() + 2 * d,
+        Ok(LayersConfig::Recurrent(rnn)) => return rnn.n_activations() + embedding,
+        Ok(LayersConfig::Convolutional(cnn)) => return cnn.n_activations() + embedding,
         Ok(LayersConfig::Attention) | Err(_) => {}
     }
     // Each layer's input and output; norms keep two statistics, attention its log-sum-exp.
@@ -74,8 +84,8 @@ fn activations_per_token(config: &ModelConfig) -> u64 {
         // The inputs of all, and the one that is computed again.
         BlockMemory::Recompute => n_layers * d + block,
     };
-    // Embedding and last norm; and the gradients of the widest block while it is passed.
-    blocks + 3 * d + block
+    // The last norm; and the gradients of the widest block while it is passed.
+    blocks + embedding + d + block
 }
 
 #[cfg(test)]

@@ -214,6 +214,20 @@ impl GraphModel {
         }
     }
 
+    /// One vector a graph, `[batch, d_model]`: what the head reads.
+    ///
+    /// # Errors
+    ///
+    /// As [`GraphModel::logits`], and a model that answers node by node.
+    pub(crate) fn pooled(&self, graphs: &Graphs, mask: &Mask, pass: Pass) -> Result<Tensor> {
+        match &self.head {
+            Head::Classes(..) | Head::Numbers(..) => self.rows(graphs, mask, pass),
+            Head::Nodes(_) | Head::Links(_) => {
+                bail!("the model answers node by node and makes no vector of a graph")
+            }
+        }
+    }
+
     /// The pattern of the masks of batches: walls, without edges.
     pub fn pattern(&self) -> &Pattern {
         &self.pattern

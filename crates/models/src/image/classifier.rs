@@ -132,8 +132,8 @@ impl ImageClassifier {
         }
     }
 
-    /// One vector an image, `[batch, d_model]`.
-    fn pooled(&self, images: &Images, mask: &Mask, pass: Pass) -> Result<Tensor> {
+    /// One vector an image, `[batch, d_model]`: what the head reads.
+    pub(crate) fn pooled(&self, images: &Images, mask: &Mask, pass: Pass) -> Result<Tensor> {
         let (batch, segments) = (images.len(), mask.cu_seqlens().len() - 1);
         if batch != segments {
             bail!("{batch} images, but the mask has {segments} segments");

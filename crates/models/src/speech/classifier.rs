@@ -112,8 +112,8 @@ impl SpeechClassifier {
         self.trunk.stack()
     }
 
-    /// One vector a recording, `[batch, d_model]`.
-    fn pooled(&self, frames: &Rows, mask: &Mask, pass: Pass) -> Result<Tensor> {
+    /// One vector a recording, `[batch, d_model]`: what the head reads.
+    pub(crate) fn pooled(&self, frames: &Rows, mask: &Mask, pass: Pass) -> Result<Tensor> {
         let (x, mask) = self.trunk.forward(frames, mask, pass)?;
         kernels::segment_pool(&x, mask.cu_seqlens().clone(), self.pool)
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use attn_core::{Linear, Mask, Pass, Pattern, Stack, Targets};
 use candle_core::{Error, Result, Tensor, bail};
 use candle_nn::VarBuilder;
-use kernels::Pool;
 
-use super::trunk::{Trunk, first_weights};
+use super::pooled::Pooled;
+use super::trunk::first_weights;
 use crate::ModelConfig;
 use crate::evaluation::Evaluation;
 use crate::objective::{self, LossOptions};
@@ -15,12 +15,12 @@ use crate::objective::{self, LossOptions};
 /// A text classifier: blocks, one vector a text, one linear map.
 ///
 /// Parameters, under the prefix of the builder: those of
-/// [`CausalLm`](super::CausalLm) without its head; `head.weight`, `[n_classes, d_model]`,
-/// and, with biases, `head.bias`, `[n_classes]`.
+/// [`CausalLm`](super::CausalLm) without its head; with a pooler, `pooler.weight`,
+/// `[d_model, d_model]`, and `pooler.bias`; `head.weight`, `[n_classes, d_model]`, and, with
+/// biases, `head.bias`, `[n_classes]`.
 #[derive(Debug, Clone)]
 pub struct TextClassifier {
-    trunk: Trunk,
-    pool: Pool,
+    body: Pooled,
     head: Linear,
 }
 
@@ -33,14 +33,13 @@ impl TextClassifier {
     /// lacks a parameter or has it in another shape.
     pub fn new(config: &ModelConfig, vb: VarBuilder) -> Result<Self> {
         let n_classes = config.n_classes().map_err(Error::wrap)?;
-        let (Some(n_classes), Some(pooling)) = (n_classes, config.pooling()) else {
+        let Some(n_classes) = n_classes else {
             bail!("kind = \"{}\" has no classes", config.kind());
         };
         let (d_model, bias) = (config.d_model(), config.bias());
         let init = first_weights(config);
         Ok(Self {
-            trunk: Trunk::new(config, vb.clone())?,
-            pool: pooling.into(),
+            body: Pooled::new(config, vb.clone())?,
             head: Linear::new(d_model, n_classes, bias, init, vb.pp("head"))?,
         })
     }
@@ -100,22 +99,21 @@ impl TextClassifier {
 
     /// What a position may read of its own text.
     pub fn pattern(&self) -> &Pattern {
-        self.trunk.pattern()
+        self.body.pattern()
     }
 
     /// Longest text, in tokens.
     pub fn max_seq_len(&self) -> usize {
-        self.trunk.max_seq_len()
+        self.body.max_seq_len()
     }
 
     /// The blocks of attention, if the model has any, to look at.
     pub fn stack(&self) -> Option<&Stack> {
-        self.trunk.stack()
+        self.body.stack()
     }
 
-    /// One vector a text, `[batch, d_model]`.
-    fn pooled(&self, tokens: Arc<[u32]>, mask: &Mask, pass: Pass) -> Result<Tensor> {
-        let x = self.trunk.forward(tokens, mask, pass)?;
-        kernels::segment_pool(&x, mask.cu_seqlens().clone(), self.pool)
+    /// One vector a text, `[batch, d_model]`: what the head reads.
+    pub(crate) fn pooled(&self, tokens: Arc<[u32]>, mask: &Mask, pass: Pass) -> Result<Tensor> {
+        self.body.forward(tokens, mask, pass)
     }
 }

@@ -2,24 +2,21 @@
 
 use std::sync::Arc;
 
-use attn_core::{Context, Dropout, Embedding, Mask, Pass, Pattern, Position, Stack};
+use attn_core::{Context, Mask, Pass, Pattern, Stack};
 use candle_core::{Error, Result, Tensor, bail};
 use candle_nn::{Init, VarBuilder};
-use encodings::Sizes;
 
 use super::cache::{Cache, Kept};
+use super::embedding::TextEmbedding;
 use crate::ModelConfig;
 use crate::layers::Layers;
 
-/// Token embedding, position encoding, layers.
+/// Embedding, layers.
 ///
-/// Parameters, under the prefix of the builder: `embed.weight`; `position.weight` if
-/// positions are learnt; those of [`Layers`].
+/// Parameters, under the prefix of the builder: those of [`TextEmbedding`] and [`Layers`].
 #[derive(Debug, Clone)]
 pub(super) struct Trunk {
-    embed: Embedding,
-    position: Arc<dyn Position>,
-    dropout: Dropout,
+    embed: TextEmbedding,
     layers: Layers,
     pattern: Pattern,
     max_seq_len: usize,
@@ -27,25 +24,11 @@ pub(super) struct Trunk {
 
 impl Trunk {
     pub(super) fn new(config: &ModelConfig, vb: VarBuilder) -> Result<Self> {
-        let vocab_size = config.vocab_size().map_err(Error::wrap)?;
-        let max_seq_len = config.max_seq_len().map_err(Error::wrap)?;
-        let (d_model, n_heads) = (config.d_model(), config.n_heads());
-        let sizes = Sizes {
-            d_model,
-            n_heads,
-            max_seq_len: Some(max_seq_len),
-        };
-        let init = first_weights(config);
         Ok(Self {
-            embed: Embedding::new(vocab_size, d_model, init, vb.pp("embed"))?,
-            position: config
-                .position()
-                .build(&sizes, vb.pp("position"))
-                .map_err(Error::wrap)?,
-            dropout: Dropout::new(config.dropout() as f32, &vb.pp("embed")),
+            embed: TextEmbedding::new(config, vb.clone())?,
             layers: Layers::new(config, vb)?,
             pattern: config.mask().into(),
-            max_seq_len,
+            max_seq_len: config.max_seq_len().map_err(Error::wrap)?,
         })
     }
 
@@ -54,12 +37,8 @@ impl Trunk {
     /// - `tokens`: `[n]`
     /// - returns: `[n, d_model]`
     pub(super) fn forward(&self, tokens: Arc<[u32]>, mask: &Mask, pass: Pass) -> Result<Tensor> {
-        let context = Context {
-            mask,
-            position: &*self.position,
-            pass,
-        };
-        let x = self.embed(tokens, context)?;
+        let context = self.context(mask, pass);
+        let x = self.embed.forward(tokens, context)?;
         self.layers.forward(&x, context)
     }
 
@@ -76,12 +55,8 @@ impl Trunk {
                 let mask = cache
                     .mask(self.pattern.clone(), &[n])
                     .map_err(Error::wrap)?;
-                let context = Context {
-                    mask: &mask,
-                    position: &*self.position,
-                    pass: Pass::eval(),
-                };
-                stack.decode(&self.embed(tokens, context)?, context, cache)?
+                let context = self.context(&mask, Pass::eval());
+                stack.decode(&self.embed.forward(tokens, context)?, context, cache)?
             }
             (Layers::Recurrent(_) | Layers::Convolutional(_), Kept::Tokens(read)) => {
                 let all = [read, &tokens[..]].concat();
@@ -118,21 +93,12 @@ impl Trunk {
         self.layers.stack()
     }
 
-    fn embed(&self, tokens: Arc<[u32]>, context: Context<'_>) -> Result<Tensor> {
-        let Context {
+    fn context<'a>(&'a self, mask: &'a Mask, pass: Pass) -> Context<'a> {
+        Context {
             mask,
-            position,
+            position: self.embed.position(),
             pass,
-        } = context;
-        if tokens.len() != mask.n_queries() {
-            bail!(
-                "{} tokens, but the mask has {} rows",
-                tokens.len(),
-                mask.n_queries()
-            );
         }
-        let x = position.embed(&self.embed.lookup(tokens)?, mask)?;
-        self.dropout.forward(&x, None, pass)
     }
 }
 

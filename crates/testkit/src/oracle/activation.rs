@@ -54,6 +54,11 @@ pub fn relu(x: f64) -> f64 {
     if x > 0.0 { x } else { 0.0 }
 }
 
+/// `(eˣ − e⁻ˣ) / (eˣ + e⁻ˣ)`, as `1 − 2 / (e²ˣ + 1)`, which no argument overflows.
+pub fn tanh(x: f64) -> f64 {
+    1.0 - 2.0 / ((2.0 * x).exp() + 1.0)
+}
+
 /// `x Φ(x) = x/2 · (1 + erf(x/√2))`; Hendrycks & Gimpel 2016
 /// <https://arxiv.org/abs/1606.08415>.
 pub fn gelu_erf(x: f64) -> f64 {
@@ -153,6 +158,9 @@ mod tests {
         close(silu(1.0), 0.731_058_578_630_004_9);
         close(silu(-1.0), -0.268_941_421_369_995_1);
         assert_eq!((relu(-3.0), relu(3.0)), (0.0, 3.0));
+        close(tanh(1.0), 0.761_594_155_955_764_9);
+        close(tanh(-1.0), -0.761_594_155_955_764_9);
+        assert_eq!((tanh(0.0), tanh(1e3), tanh(-1e3)), (0.0, 1.0, -1.0));
     }
 
     #[test]

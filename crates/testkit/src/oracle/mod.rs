@@ -18,7 +18,7 @@ mod recurrent;
 mod rows;
 mod segment;
 
-pub use activation::{erf, gelu_erf, gelu_tanh, map, relu, silu, swiglu};
+pub use activation::{erf, gelu_erf, gelu_tanh, map, relu, silu, swiglu, tanh};
 pub use attention::{Attention, Rotary, attention, attention_weights};
 pub use convolution::{Slide, max_pool_images, mean_pool_images, unfold_images, unfold_segments};
 pub use ctc::{ctc, ctc_by_enumeration, ctc_collapse};

@@ -6,7 +6,7 @@ use kernels::rng::{Domain, Key};
 use models::{DataSizes, Kind, Modality, ModelConfig};
 
 use crate::config::RunConfig;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, NO_LOSS};
 use crate::error::{Error, Result};
 use crate::metrics::Split;
 
@@ -131,6 +131,7 @@ fn targets(
                 ends: ends.collect(),
             })
         }
+        Kind::TextEncoder => Err(Error::Usage(NO_LOSS.into())),
         kind => Err(Error::Usage(format!(
             "{kind}: targets cannot be made up yet"
         ))),

@@ -36,7 +36,9 @@ pub(super) fn run(args: ExplainArgs) -> Result<()> {
     };
     let resolved = match config.resolve(written) {
         // Only data can tell what is missing.
-        Err(models::ConfigError::Unresolved { .. }) => config.resolve(data_sizes(&config)?),
+        Err(models::ConfigError::Unresolved { .. }) if config.model.kind().has_loss() => {
+            config.resolve(data_sizes(&config)?)
+        }
         other => other,
     };
     let config = resolved.map_err(|error| document.reject("model", &error.to_string()))?;

@@ -11,8 +11,8 @@ use crate::predict::{Prediction, Predictor, predict_file};
 
 /// Print what a model makes of texts or files, one JSON object a line
 ///
-/// A classifier gives the class and the probability of each; a language model the loss, in
-/// nats a token, and the perplexity. Models of sound, images and graphs read files.
+/// A classifier gives the class and the probability of each; a text encoder a vector; a
+/// language model the loss, in nats a token, and the perplexity. Models of sound, images and graphs read files.
 #[derive(Debug, clap::Args)]
 pub(super) struct PredictArgs {
     /// The model: a model folder, a run folder or a .safetensors file

@@ -26,6 +26,8 @@ pub fn explain(config: &RunConfig) -> candle_core::Result<String> {
     let mut text = config.to_toml();
     let sections = match config.model.kind().modality() {
         Modality::Graph => vec![layers::table(&config.model)?, graphs(config)],
+        // There are no steps.
+        _ if !config.model.kind().has_loss() => vec![layers::table(&config.model)?, mask(config)],
         _ => vec![
             layers::table(&config.model)?,
             step(config),

@@ -19,6 +19,7 @@ pub(super) fn text(description: &Description) -> String {
     let (what, use_it) = match model.kind() {
         Kind::TextLm => ("A causal language model", "generate . --prompt 'Once'"),
         Kind::TextClassifier => ("A text classifier", "predict . 'some text'"),
+        Kind::TextEncoder => ("A model of vectors of texts", "predict . 'some text'"),
         Kind::SpeechClassifier => ("A classifier of recordings", "predict . some.wav"),
         Kind::SpeechFrames => ("A labeller of frames of sound", "predict . some.wav"),
         Kind::SpeechCtc => ("A recogniser of speech", "predict . some.wav"),

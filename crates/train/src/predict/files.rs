@@ -89,7 +89,7 @@ pub fn predict_file(loaded: &LoadedModel, path: &Path) -> Result<Vec<Prediction>
             numbers.into_iter().enumerate().map(prediction).collect()
         }
         Kind::GraphLinks => links(loaded, &batch, &file),
-        Kind::TextLm | Kind::TextClassifier => {
+        Kind::TextLm | Kind::TextClassifier | Kind::TextEncoder => {
             Err(Error::Usage(format!("a {kind} reads texts, not files")))
         }
     }

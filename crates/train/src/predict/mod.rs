@@ -37,6 +37,13 @@ pub enum Prediction {
         /// `exp(loss)`: as surprised as by a choice of so many equally likely tokens.
         perplexity: Option<f64>,
     },
+    /// What a text means.
+    Vector {
+        /// The text.
+        text: String,
+        /// As many numbers as the model is wide; texts that mean alike have like directions.
+        vector: Vec<f32>,
+    },
     /// Which class a sample of a file, or one row of it, belongs to.
     FileClass {
         /// The file.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use attn_core::{Mask, Pass};
+use candle_core::DType;
 use models::Model;
-use models::text::{CausalLm, TextClassifier};
+use models::text::{CausalLm, TextClassifier, TextEncoder};
 
 use super::{Choice, Prediction, choices, damaged};
 use crate::error::{Error, Result};
@@ -15,10 +16,10 @@ const BATCH_TOKENS: usize = 4096;
 
 /// Takes texts, hands out predictions in the same order, a batch at a time.
 ///
-/// A classifier reads the first `max_seq_len` tokens of a text, as in training. A language
-/// model is asked for every token of a text but the first, which it is only asked for
-/// behind the end-of-text token of a tokenizer that has one; it reads a long text in
-/// windows of `max_seq_len` tokens, each on its own.
+/// A classifier reads the first `max_seq_len` tokens of a text, as in training, and so does an
+/// encoder. A language model is asked for every token of a text but the first, which it is
+/// only asked for behind the end-of-text token of a tokenizer that has one; it reads a long
+/// text in windows of `max_seq_len` tokens, each on its own.
 #[derive(Debug)]
 pub struct Predictor<'a> {
     loaded: &'a LoadedModel,
@@ -40,7 +41,8 @@ impl<'a> Predictor<'a> {
     ///
     /// # Errors
     ///
-    /// A text that the tokenizer cannot encode or, with a classifier, that has no tokens,
+    /// A text that the tokenizer cannot encode or that has no tokens, unless it is a language
+    /// model that is asked,
     /// and what `emit` returns.
     pub fn push(&mut self, text: &str, emit: impl FnMut(Prediction) -> Result<()>) -> Result<()> {
         let ids = self.encode(text)?;
@@ -68,6 +70,7 @@ impl<'a> Predictor<'a> {
             Model::TextClassifier(model) => {
                 classify(model, &self.loaded.description.labels, texts)?
             }
+            Model::TextEncoder(model) => encode(model, texts)?,
             other => {
                 return Err(Error::Usage(format!(
                     "{other:?} does not read text; use another model"
@@ -84,7 +87,7 @@ impl<'a> Predictor<'a> {
             ));
         };
         match &self.loaded.model {
-            Model::TextClassifier(model) => {
+            model @ (Model::TextClassifier(_) | Model::TextEncoder(_)) => {
                 let mut ids = tokenizer.encode_sequence(text)?;
                 ids.truncate(model.max_seq_len());
                 match ids.is_empty() {
@@ -123,6 +126,21 @@ fn classify(
         probabilities,
     };
     Ok(texts.into_iter().zip(choices).map(prediction).collect())
+}
+
+fn encode(model: &TextEncoder, texts: Vec<(String, Vec<u32>)>) -> Result<Vec<Prediction>> {
+    let (tokens, walls) = packed(texts.iter().map(|(_, ids)| ids.as_slice()));
+    let mask = Mask::new(model.pattern().clone(), walls).map_err(candle_core::Error::wrap)?;
+    let vectors = model.vectors(tokens, &mask, Pass::eval())?;
+    let vectors = vectors.to_dtype(DType::F32)?.to_vec2::<f32>()?;
+    let prediction = |((text, _), vector): ((String, Vec<u32>), Vec<f32>)| match vector
+        .iter()
+        .find(|x| !x.is_finite())
+    {
+        Some(&x) => Err(damaged(f64::from(x))),
+        None => Ok(Prediction::Vector { text, vector }),
+    };
+    texts.into_iter().zip(vectors).map(prediction).collect()
 }
 
 fn score(model: &CausalLm, texts: Vec<(String, Vec<u32>)>) -> Result<Vec<Prediction>> {
