@@ -88,6 +88,26 @@ pub(crate) fn write_file_on(
     disk.sync_dir(parent).attempt("sync", parent)
 }
 
+/// Removes the files of `folder` that are called `names`, as far as they are there, and
+/// brings that to the disk.
+pub(crate) fn remove_files_on<'a>(
+    disk: &dyn Disk,
+    folder: &Path,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Result<(), FileError> {
+    let mut is_changed = false;
+    for path in names.into_iter().map(|name| folder.join(name)) {
+        if path.symlink_metadata().is_ok() {
+            disk.remove_file(&path).attempt("remove", &path)?;
+            is_changed = true;
+        }
+    }
+    match is_changed {
+        true => disk.sync_dir(folder).attempt("sync", folder),
+        false => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

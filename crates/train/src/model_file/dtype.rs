@@ -55,22 +55,6 @@ impl Dtype {
             Self::U64 | Self::I64 | Self::F64 => 8,
         }
     }
-
-    /// How one stored element becomes an `f32`; `None` for types that hold no weights.
-    ///
-    /// The function takes exactly [`Dtype::size`] bytes.
-    pub(crate) fn to_f32(self) -> Option<fn(&[u8]) -> f32> {
-        fn take<const N: usize>(bytes: &[u8]) -> [u8; N] {
-            bytes.try_into().expect("the slice is one element long")
-        }
-        Some(match self {
-            Self::F16 => |b| f16_to_f32(u16::from_le_bytes(take(b))),
-            Self::BF16 => |b| f32::from_bits(u32::from(u16::from_le_bytes(take(b))) << 16),
-            Self::F32 => |b| f32::from_le_bytes(take(b)),
-            Self::F64 => |b| f64::from_le_bytes(take(b)) as f32,
-            _ => return None,
-        })
-    }
 }
 
 impl fmt::Display for Dtype {
@@ -95,20 +79,6 @@ impl fmt::Display for Dtype {
     }
 }
 
-/// IEEE 754 binary16, exactly.
-fn f16_to_f32(half: u16) -> f32 {
-    let sign = if half >> 15 == 1 { -1.0 } else { 1.0 };
-    let exponent = i32::from(half >> 10 & 0x1f);
-    let mantissa = f32::from(half & 0x3ff) / 1024.0;
-    let magnitude = match exponent {
-        0 => mantissa * 2f32.powi(-14),
-        31 if mantissa == 0.0 => f32::INFINITY,
-        31 => f32::NAN,
-        _ => (1.0 + mantissa) * 2f32.powi(exponent - 15),
-    };
-    sign * magnitude
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,25 +95,5 @@ mod tests {
             );
         }
         assert_eq!(Dtype::from_name("F4"), None);
-    }
-
-    #[test]
-    fn halves_convert_exactly() {
-        for (half, want) in [
-            (0x0000, 0.0),
-            (0x3c00, 1.0),
-            (0xc000, -2.0),
-            (0x7bff, 65504.0),
-            (0x0001, 5.960_464_5e-8),
-            (0x03ff, 6.097_555e-5),
-            (0x0400, 6.103_515_6e-5),
-            (0x3555, 0.333_251_95),
-            (0x7c00, f32::INFINITY),
-            (0xfc00, f32::NEG_INFINITY),
-        ] {
-            assert_eq!(f16_to_f32(half), want, "{half:#06x}");
-        }
-        assert!(f16_to_f32(0x7e00).is_nan());
-        assert!(f16_to_f32(0x8000).is_sign_negative());
     }
 }

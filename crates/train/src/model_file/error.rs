@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use super::dtype::Dtype;
+use super::foreign::Foreign;
 use super::header::limits;
+use super::index::IndexDefect;
 use crate::durable::FileError;
 
 /// A weight file that cannot be used.
@@ -21,6 +23,39 @@ pub enum ModelFileError {
         path: PathBuf,
         /// What is wrong with it.
         defect: Defect,
+    },
+
+    /// The file is of a format that is not read.
+    #[error("{}: is {}; {}", path.display(), format.name(), format.remedy(path))]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: Foreign,
+    },
+
+    /// The index of a checkpoint in several files is not sound, or not that of its shards.
+    #[error(
+        "{}: {defect}; the index is damaged or of another checkpoint, fetch it again with its \
+         shards", path.display()
+    )]
+    Index {
+        /// The index.
+        path: PathBuf,
+        /// What is wrong with it.
+        defect: IndexDefect,
+    },
+
+    /// Files that an index names are not there.
+    #[error(
+        "{}: {} not beside it; copy or download what is missing", path.display(),
+        absent(shards)
+    )]
+    MissingShards {
+        /// The index.
+        path: PathBuf,
+        /// Names of the missing files, in order.
+        shards: Vec<String>,
     },
 
     /// The file is sound, but a tensor is not of a type that holds weights.
@@ -125,10 +160,23 @@ pub enum Defect {
 
 /// The first few differences and the number of the others, on one line.
 fn list(misfits: &[Misfit]) -> String {
+    shown(misfits.iter().map(Misfit::to_string))
+}
+
+/// The first few names and the number of the others, with their verb.
+fn absent(shards: &[String]) -> String {
+    let verb = if shards.len() == 1 { "is" } else { "are" };
+    let names = shards.iter().map(|name| format!("`{name}`"));
+    format!("{} {verb}", shown(names))
+}
+
+/// The first few of `items` and the number of the others.
+fn shown(items: impl ExactSizeIterator<Item = String>) -> String {
     const SHOWN: usize = 8;
-    let mut text: Vec<String> = misfits.iter().take(SHOWN).map(Misfit::to_string).collect();
-    if misfits.len() > SHOWN {
-        text.push(format!("{} more", misfits.len() - SHOWN));
+    let rest = items.len().saturating_sub(SHOWN);
+    let mut text: Vec<String> = items.take(SHOWN).collect();
+    if rest > 0 {
+        text.push(format!("{rest} more"));
     }
     text.join(", ")
 }

@@ -20,6 +20,10 @@ pub mod limits {
     pub const RANK: usize = 8;
     /// Bytes of a tensor's name.
     pub const NAME: usize = 512;
+    /// Number of files of one checkpoint; all of them are open at a time.
+    pub const SHARDS: usize = 512;
+    /// Bytes of the name of one of these files.
+    pub const FILE_NAME: usize = 255;
 }
 
 /// Key of the header that holds strings instead of a tensor.

@@ -7,18 +7,36 @@
 //! the file does not back. Tensors are read one at a time when asked for, so that
 //! a caller can refuse a wrong shape before memory is taken for it.
 //!
+//! [`Weights`] reads one file or the shards of a Hugging Face index alike; [`ModelFile`] is
+//! one file. Weights that are in another format are named and refused ([`refuse_foreign`]):
+//! a pickle could run code.
+//!
 //! Format: <https://huggingface.co/docs/safetensors>.
 
+mod decode;
 mod dtype;
 mod error;
+mod float;
+mod foreign;
 mod header;
+mod index;
+mod misfits;
 mod read;
+mod shards;
+mod size;
+mod weights;
 mod write;
 
 pub use dtype::Dtype;
 pub use error::{Defect, Misfit, ModelFileError};
+pub use float::{Float, UnknownFloat};
+pub use foreign::{Foreign, refuse_foreign};
 pub use header::{TensorInfo, limits};
+pub use index::{INDEX, IndexDefect};
 pub use read::ModelFile;
+pub use shards::write_shards;
+pub use size::{ByteSize, NotASize};
+pub use weights::Weights;
 pub use write::{NamedTensor, Values, write_model_file};
 
 pub(crate) use read::open_regular;

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{Read, Seek};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 
+use super::decode;
 use super::error::{Defect, Misfit, ModelFileError};
+use super::foreign::refuse_foreign;
 use super::header::{Header, TensorInfo, limits};
+use super::misfits::misfits;
 use crate::durable::FileError;
 
 /// An open safetensors file whose header has been checked.
@@ -27,8 +30,12 @@ impl ModelFile {
     ///
     /// # Errors
     ///
-    /// The file cannot be read or is not a sound safetensors file within [`limits`].
+    /// The file cannot be read, is of a foreign format ([`refuse_foreign`]) or is not a sound
+    /// safetensors file within [`limits`].
     pub fn open(path: &Path) -> Result<Self, ModelFileError> {
+        if path.is_file() {
+            refuse_foreign(path)?;
+        }
         Self::from_open(open_regular(path)?, path)
     }
 
@@ -91,34 +98,9 @@ impl ModelFile {
         &self,
         tensors: impl IntoIterator<Item = (&'a str, &'a [usize])>,
     ) -> Result<(), ModelFileError> {
-        let expected: BTreeMap<&str, &[usize]> = tensors.into_iter().collect();
-        let found = self.tensors();
-        let absent = expected
-            .iter()
-            .filter(|(name, _)| !found.contains_key(**name))
-            .map(|(name, _)| ((*name).to_owned(), Misfit::Missing((*name).to_owned())));
-        let present = found
-            .iter()
-            .filter_map(|(name, info)| match expected.get(name.as_str()) {
-                None => Some((name.clone(), Misfit::Unexpected(name.clone()))),
-                Some(shape) if *shape != info.shape => Some((
-                    name.clone(),
-                    Misfit::Shape {
-                        name: name.clone(),
-                        found: info.shape.clone(),
-                        expected: shape.to_vec(),
-                    },
-                )),
-                Some(_) => None,
-            });
-        let misfits: BTreeMap<String, Misfit> = absent.chain(present).collect();
-        if misfits.is_empty() {
-            return Ok(());
-        }
-        Err(ModelFileError::Misfits {
-            path: self.path.clone(),
-            misfits: misfits.into_values().collect(),
-        })
+        let found = self.tensors().iter();
+        let found = found.map(|(name, info)| (name.as_str(), info));
+        misfits(&self.path, found, tensors)
     }
 
     /// Reads one tensor as `f32`, whatever float it is stored as.
@@ -129,19 +111,22 @@ impl ModelFile {
     pub fn read(&self, name: &str) -> Result<Vec<f32>, ModelFileError> {
         // The header was checked against the file's length, so this is no larger
         // than twice the file (f16 widens).
-        let mut values = Vec::with_capacity(self.info(name)?.elements());
-        self.read_with(name, &mut |x| values.push(x))?;
+        let mut values = vec![0.0; self.info(name)?.elements()];
+        self.read_into(name, &mut values)?;
         Ok(values)
     }
 
-    /// Reads every tensor as an `f32` tensor on `device`, by name.
+    /// Reads every tensor as an `f32` tensor on `device`, by name, from the beginning of the
+    /// file to its end.
     ///
     /// # Errors
     ///
     /// As [`ModelFile::read`], and when the device cannot hold them.
     pub fn read_all(&self, device: &Device) -> Result<BTreeMap<String, Tensor>, ModelFileError> {
+        let mut in_order: Vec<(&String, &TensorInfo)> = self.tensors().iter().collect();
+        in_order.sort_by_key(|(_, info)| info.range.start);
         let mut tensors = BTreeMap::new();
-        for (name, info) in self.tensors() {
+        for (name, info) in in_order {
             let tensor = Tensor::from_vec(self.read(name)?, info.shape.as_slice(), device)?;
             tensors.insert(name.clone(), tensor);
         }
@@ -166,12 +151,39 @@ impl ModelFile {
                 misfits: vec![misfit],
             });
         }
-        let mut slots = values.iter_mut();
-        self.read_with(name, &mut |x| {
-            if let Some(slot) = slots.next() {
-                *slot = x;
-            }
-        })
+        let Some(reader) = decode::reader(info.dtype) else {
+            return Err(ModelFileError::NotWeights {
+                path: self.path.clone(),
+                tensor: name.to_owned(),
+                dtype: info.dtype,
+            });
+        };
+        let at = self.data + info.range.start;
+        decode::read(reader, &self.file, at, info.dtype.size(), values)
+            .map_err(|error| FileError::new("read", &self.path, error).into())
+    }
+
+    /// Feeds the bytes of one of its tensors to `hasher`.
+    pub(super) fn hash(
+        &self,
+        info: &TensorInfo,
+        hasher: &mut blake3::Hasher,
+    ) -> Result<(), ModelFileError> {
+        const BUFFER: usize = 1 << 18;
+        let length = info.range.end - info.range.start;
+        let mut buffer = vec![0; BUFFER.min(usize::try_from(length).unwrap_or(BUFFER))];
+        let mut done = 0;
+        while done < length {
+            let left = usize::try_from(length - done).unwrap_or(BUFFER);
+            let bytes = &mut buffer[..left.min(BUFFER)];
+            let at = self.data + info.range.start + done;
+            self.file
+                .read_exact_at(bytes, at)
+                .map_err(|error| FileError::new("read", &self.path, error))?;
+            hasher.update(bytes);
+            done += bytes.len() as u64;
+        }
+        Ok(())
     }
 
     fn info(&self, name: &str) -> Result<&TensorInfo, ModelFileError> {
@@ -182,34 +194,6 @@ impl ModelFile {
                 path: self.path.clone(),
                 tensor: name.to_owned(),
             })
-    }
-
-    /// Hands every element of a tensor to `take`, in order.
-    fn read_with(&self, name: &str, take: &mut dyn FnMut(f32)) -> Result<(), ModelFileError> {
-        const BUFFER: usize = 1 << 16; // a multiple of every element size
-        let info = self.info(name)?;
-        let Some(convert) = info.dtype.to_f32() else {
-            return Err(ModelFileError::NotWeights {
-                path: self.path.clone(),
-                tensor: name.to_owned(),
-                dtype: info.dtype,
-            });
-        };
-        let failed = |error| FileError::new("read", &self.path, error);
-        let mut file = &self.file;
-        file.seek(SeekFrom::Start(self.data + info.range.start))
-            .map_err(failed)?;
-        let mut left = info.range.end - info.range.start;
-        let mut buffer = vec![0; BUFFER.min(usize::try_from(left).unwrap_or(BUFFER))];
-        while left > 0 {
-            let n = buffer.len().min(usize::try_from(left).unwrap_or(BUFFER));
-            file.read_exact(&mut buffer[..n]).map_err(failed)?;
-            buffer[..n]
-                .chunks_exact(info.dtype.size())
-                .for_each(|bytes| take(convert(bytes)));
-            left -= n as u64;
-        }
-        Ok(())
     }
 }
 

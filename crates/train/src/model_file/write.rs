@@ -1,6 +1,7 @@
 //! Writing.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
@@ -8,13 +9,12 @@ use std::path::Path;
 use candle_core::{CpuStorage, DType, Storage, Tensor};
 use serde_json::{Map, Value, json};
 
+use super::dtype::Dtype;
+use super::float::Float;
 use super::header::METADATA;
 use crate::durable::{self, FileError};
 
-/// Bytes of an element: of a number and of an id.
-const WORD: usize = 4;
-
-/// A tensor to be written: numbers as `f32`, ids as `u32`.
+/// A tensor to be written: numbers as `f32` or as narrower floats, ids as `u32`.
 #[derive(Debug, Clone)]
 pub struct NamedTensor<'a> {
     /// Name in the file.
@@ -23,6 +23,8 @@ pub struct NamedTensor<'a> {
     pub shape: Cow<'a, [usize]>,
     /// The elements.
     pub values: Values<'a>,
+    /// How numbers are stored; ids stay what they are.
+    pub float: Float,
 }
 
 /// Where the elements of a tensor are.
@@ -48,6 +50,7 @@ impl<'a> NamedTensor<'a> {
             name: name.into(),
             shape: shape.into(),
             values: Values::Slice(values),
+            float: Float::F32,
         }
     }
 
@@ -57,6 +60,7 @@ impl<'a> NamedTensor<'a> {
             name: name.into(),
             shape: vec![values.len()].into(),
             values: Values::Ids(values),
+            float: Float::F32,
         }
     }
 
@@ -66,18 +70,39 @@ impl<'a> NamedTensor<'a> {
             name: name.into(),
             shape: Cow::Borrowed(tensor.dims()),
             values: Values::Tensor(tensor),
+            float: Float::F32,
         }
+    }
+
+    /// The same tensor, its numbers stored as `float`.
+    pub fn stored_as(self, float: Float) -> Self {
+        Self { float, ..self }
+    }
+
+    /// Type of the stored elements.
+    fn dtype(&self) -> Dtype {
+        match self.values {
+            Values::Slice(_) | Values::Tensor(_) => self.float.dtype(),
+            Values::Ids(_) => Dtype::U32,
+        }
+    }
+
+    /// Bytes of the stored elements.
+    pub(super) fn bytes(&self) -> u64 {
+        let elements: usize = self.shape.iter().product();
+        (elements * self.dtype().size()) as u64
     }
 }
 
 /// Writes a safetensors file, durably and as a whole.
 ///
-/// Tensors are stored in order of name, so that the same tensors and strings
-/// always make the same bytes.
+/// Tensors are stored in order of name, those with wider elements first, so that each
+/// begins at a multiple of its element's size and the same tensors and strings always make
+/// the same bytes.
 ///
 /// # Errors
 ///
-/// The file cannot be written.
+/// The file cannot be written, or a number is too large for the type it is stored as.
 pub fn write_model_file(
     path: &Path,
     metadata: &BTreeMap<String, String>,
@@ -93,27 +118,31 @@ pub(crate) fn write_tensors(
     tensors: &[NamedTensor<'_>],
 ) -> io::Result<()> {
     let mut in_order: Vec<&NamedTensor<'_>> = tensors.iter().collect();
-    in_order.sort_by(|a, b| a.name.cmp(&b.name));
+    in_order.sort_by_key(|tensor| (Reverse(tensor.dtype().size()), &tensor.name));
     let header = header(metadata, &in_order)?;
     w.write_all(&(header.len() as u64).to_le_bytes())?;
     w.write_all(&header)?;
     for tensor in in_order {
         let elements: usize = tensor.shape.iter().product();
+        let named = |what: String| {
+            let (name, shape) = (&tensor.name, &tensor.shape);
+            io::Error::other(format!("tensor `{name}` of shape {shape:?} {what}"))
+        };
         let write = |values: &[f32], w: &mut dyn Write| {
             if values.len() != elements {
-                let message = format!(
-                    "tensor `{}` of shape {:?} has {} elements",
-                    tensor.name,
-                    tensor.shape,
-                    values.len()
-                );
-                return Err(io::Error::other(message));
+                return Err(named(format!("has {} elements", values.len())));
             }
-            write_words(w, values, f32::to_le_bytes)
+            match tensor.float.write(w, values) {
+                // The only failure that is not the disk's: a number out of range.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    Err(named(format!("has {error}")))
+                }
+                outcome => outcome,
+            }
         };
         match tensor.values {
             Values::Slice(values) => write(values, w)?,
-            Values::Ids(values) => write_words(w, values, u32::to_le_bytes)?,
+            Values::Ids(values) => write_ids(w, values)?,
             Values::Tensor(values) => with_values(values, |values| write(values, w))?,
         }
     }
@@ -131,11 +160,8 @@ fn header(
     }
     let mut start = 0;
     for tensor in tensors {
-        let end = start + tensor.shape.iter().product::<usize>() * WORD;
-        let dtype = match tensor.values {
-            Values::Slice(_) | Values::Tensor(_) => "F32",
-            Values::Ids(_) => "U32",
-        };
+        let end = start + tensor.bytes();
+        let dtype = tensor.dtype().to_string();
         let entry = json!({ "dtype": dtype, "shape": tensor.shape, "data_offsets": [start, end] });
         if entries.insert(tensor.name.to_string(), entry).is_some() {
             return Err(io::Error::other(format!(
@@ -150,16 +176,10 @@ fn header(
     Ok(header)
 }
 
-fn write_words<T: Copy>(
-    w: &mut dyn Write,
-    values: &[T],
-    to_bytes: fn(T) -> [u8; WORD],
-) -> io::Result<()> {
+fn write_ids(w: &mut dyn Write, ids: &[u32]) -> io::Result<()> {
     const CHUNK: usize = 1 << 14;
-    let mut bytes = Vec::with_capacity(CHUNK.min(values.len()) * WORD);
-    for chunk in values.chunks(CHUNK) {
-        bytes.clear();
-        bytes.extend(chunk.iter().flat_map(|&x| to_bytes(x)));
+    for chunk in ids.chunks(CHUNK) {
+        let bytes: Vec<u8> = chunk.iter().flat_map(|id| id.to_le_bytes()).collect();
         w.write_all(&bytes)?;
     }
     Ok(())
@@ -182,4 +202,70 @@ fn with_values(tensor: &Tensor, take: impl FnOnce(&[f32]) -> io::Result<()>) -> 
         .and_then(|t| t.to_vec1::<f32>())
         .map_err(io::Error::other)?;
     take(&copied)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+    fn written(tensors: &[NamedTensor<'_>]) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let metadata = BTreeMap::from([("k".to_owned(), "v".to_owned())]);
+        write_tensors(&mut bytes, &metadata, tensors)?;
+        Ok(bytes)
+    }
+
+    /// `header`, padded, with its length in front and `data` behind.
+    fn file(header: &str, data: &[&[u8]]) -> Vec<u8> {
+        let length = header.len().next_multiple_of(8);
+        let header = format!("{header:length$}");
+        let length = (length as u64).to_le_bytes();
+        [&length, header.as_bytes(), &data.concat()].concat()
+    }
+
+    #[test]
+    fn each_byte_of_a_file_is_what_it_always_was() -> Result {
+        let tensors = [
+            NamedTensor::slice("b", vec![1, 2], &[1.0, -2.0]),
+            NamedTensor::ids("a", &[7]),
+        ];
+        let header = r#"{"__metadata__":{"k":"v"},"a":{"dtype":"U32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1,2],"data_offsets":[4,12]}}"#;
+        let data: &[&[u8]] = &[&[7, 0, 0, 0], &[0, 0, 0x80, 0x3f], &[0, 0, 0, 0xc0]];
+        assert_eq!(written(&tensors)?, file(header, data));
+        Ok(())
+    }
+
+    #[test]
+    fn wide_elements_come_first_so_that_each_tensor_is_aligned() -> Result {
+        let tensors = [
+            NamedTensor::slice("a", vec![1], &[1.0]).stored_as(Float::F16),
+            NamedTensor::slice("b", vec![1], &[1.0]).stored_as(Float::BF16),
+            NamedTensor::slice("c", vec![1], &[1.0]),
+            NamedTensor::ids("d", &[7]).stored_as(Float::F16),
+        ];
+        let header = r#"{"__metadata__":{"k":"v"},"c":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"d":{"dtype":"U32","shape":[1],"data_offsets":[4,8]},"a":{"dtype":"F16","shape":[1],"data_offsets":[8,10]},"b":{"dtype":"BF16","shape":[1],"data_offsets":[10,12]}}"#;
+        let data: &[&[u8]] = &[
+            &[0, 0, 0x80, 0x3f],
+            &[7, 0, 0, 0],
+            &[0, 0x3c],
+            &[0x80, 0x3f],
+        ];
+        let bytes = written(&tensors)?;
+        assert_eq!(bytes, file(header, data));
+        let reference = safetensors::SafeTensors::deserialize(&bytes)?;
+        assert_eq!(reference.tensor("b")?.dtype(), safetensors::Dtype::BF16);
+        Ok(())
+    }
+
+    #[test]
+    fn a_number_that_its_type_cannot_hold_is_told_with_its_tensor() {
+        let tensors = [NamedTensor::slice("w", vec![1, 2], &[0.0, 1e5]).stored_as(Float::F16)];
+        let error = written(&tensors).expect_err("too large");
+        assert_eq!(
+            error.to_string(),
+            "tensor `w` of shape [1, 2] has 1e5, too large for f16; store it as bf16 or f32"
+        );
+    }
 }
