@@ -304,3 +304,21 @@ fn the_average_follows_the_parameters_and_trades_places_with_them() -> Result<()
     assert!(ema(&mut average[1..], vars, 0.5).is_err());
     Ok(())
 }
+
+#[test]
+fn a_parameter_learns_at_its_own_rate() -> Result<()> {
+    let scaled = |scale: f64| {
+        let of = move |p: Parameter| p.with_lr_scale(scale);
+        Ok::<_, candle_core::Error>(parameters()?.into_iter().map(of))
+    };
+    let mut half = Optimizer::new(AdamW::default(), scaled(0.5)?)?;
+    let mut whole = Optimizer::new(AdamW::default(), scaled(1.0)?)?;
+    for step in 0..STEPS {
+        let grads = grads(step)?;
+        half.step(&grads, &update(step))?;
+        let lr = 0.5 * update(step).lr;
+        whole.step(&grads, &Update { lr, ..update(step) })?;
+    }
+    assert_eq!(flatten(vars(&half))?, flatten(vars(&whole))?);
+    Ok(())
+}

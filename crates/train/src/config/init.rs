@@ -119,6 +119,11 @@ impl InitTable {
         is_head || self.ignore.iter().any(|names| names.matches(name))
     }
 
+    /// Names that are left out beside a head that is drawn anew.
+    pub fn ignore(&self) -> &[Names] {
+        &self.ignore
+    }
+
     /// Names of parameters that are not trained.
     pub fn freeze(&self) -> &[Names] {
         &self.freeze

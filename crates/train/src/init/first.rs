@@ -128,6 +128,14 @@ impl Init {
                 return nothing_like("freeze", pattern, &names);
             }
         }
+        let known = |pattern: &Names| {
+            let all = names.iter().copied();
+            let mut all = all.chain(plan.ignored.iter().map(String::as_str));
+            all.any(|name| pattern.matches(name))
+        };
+        if let Some(pattern) = table.ignore().iter().find(|pattern| !known(pattern)) {
+            return nothing_like("ignore", pattern, &names);
+        }
         for pattern in table.lr().keys() {
             if !names.iter().any(|name| pattern.matches(name)) {
                 return nothing_like("lr", pattern, &names);

@@ -42,7 +42,8 @@ pub(super) fn keys(table: &InitTable, source: &Stored, document: &Document) -> R
     let to = written.model.kind.unwrap_or(from);
     if from.modality() != to.modality() {
         return Err(Error::Data(format!(
-            "{}: a {from} reads {}, a {to} reads {}; start from a model that reads the same",
+            "{}: is a model of the kind {from}, which reads {}; the kind {to} reads {}: start from \
+             a model that reads the same",
             source.path().display(),
             from.modality(),
             to.modality()

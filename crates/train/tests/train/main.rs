@@ -8,6 +8,7 @@ mod configs;
 mod explain;
 mod folders;
 mod graphs;
+mod init;
 mod kill;
 mod memory;
 mod precision;

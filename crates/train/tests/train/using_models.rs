@@ -47,6 +47,7 @@ fn models(folder: &Path) -> TestResult {
             graphs: None,
             features: None,
             results: BTreeMap::new(),
+            base: None,
         };
         let tensors = store.tensors();
         let named: Vec<_> = tensors
