@@ -373,9 +373,20 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() -> Result<(), Box<dyn std::error::Error>> {
+        let scaled = [
+            "{ kind = 'linear', factor = 2.0 }",
+            "{ kind = 'ntk', factor = 2.5 }",
+            "{ kind = 'yarn', factor = 4.0, original_max_seq_len = 64 }",
+            "{ kind = 'yarn', factor = 4.0, original_max_seq_len = 64, attention_factor = 1.2 }",
+            "{ kind = 'llama3', factor = 8.0, low_freq_factor = 1.0, high_freq_factor = 4.0, \
+             original_max_seq_len = 64 }",
+        ]
+        .map(|scaling| read(&format!("{{ rotary = {{ scaling = {scaling} }} }}")));
+        let scaled = scaled.into_iter().collect::<Result<Vec<_>, _>>()?;
         for position in NAMES
             .iter()
             .filter_map(|name| EncodingConfig::with_defaults(name))
+            .chain(scaled)
         {
             let model = Model { position };
             assert_eq!(toml::from_str::<Model>(&toml::to_string(&model)?)?, model);
@@ -388,7 +399,8 @@ mod tests {
     #[test]
     fn the_schema_knows_names_and_settings() {
         let schema = schemars::schema_for!(EncodingConfig).to_value().to_string();
-        for word in NAMES.iter().chain(&["theta", "base"]) {
+        let settings = ["theta", "base", "scaling", "llama3", "beta_fast"];
+        for word in NAMES.iter().chain(&settings) {
             assert!(schema.contains(&format!("\"{word}\"")), "{word}: {schema}");
         }
     }

@@ -12,6 +12,30 @@ pub enum EncodingError {
         /// its value
         value: f64,
     },
+    /// Scaling that makes sequences shorter.
+    #[error("scaling.factor = {factor} shortens sequences; use 1 or more")]
+    Shrinks {
+        /// how many times longer they become
+        factor: f64,
+    },
+    /// Bounds of a ramp in the wrong order.
+    #[error("{high} = {most} is not above {low} = {least}; swap them")]
+    BoundsCross {
+        /// the key of the lower bound
+        low: &'static str,
+        /// the lower bound
+        least: f64,
+        /// the key of the upper bound
+        high: &'static str,
+        /// the upper bound
+        most: f64,
+    },
+    /// Speeds that do not fall, over which no ramp can go.
+    #[error("theta = {theta} does not go with scaling.kind = \"yarn\"; use more than 1")]
+    NoRamp {
+        /// the base of the speeds
+        theta: f64,
+    },
     /// Channels cannot be paired.
     #[error("position = \"rotary\" turns pairs of channels, but a head has {head_dim}")]
     OddHead {
@@ -38,6 +62,27 @@ pub enum EncodingError {
         channels: usize,
         /// channels it needs
         least: usize,
+    },
+    /// Nothing to resample, or nothing to resample to.
+    #[error("{n} positions cannot become {n_new}; use at least 1 of each")]
+    NoRows {
+        /// positions there are
+        n: usize,
+        /// positions asked for
+        n_new: usize,
+    },
+    /// A table that is not that of a grid.
+    #[error(
+        "{found} positions are not {n_leading} and a grid of {} x {}; name the grid of the table",
+        grid.0, grid.1
+    )]
+    OtherGrid {
+        /// rows of the table
+        found: usize,
+        /// rows before those of the grid
+        n_leading: usize,
+        /// rows and columns of the grid
+        grid: (usize, usize),
     },
     /// The parameters could not be had.
     #[error(transparent)]

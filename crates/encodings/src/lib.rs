@@ -14,6 +14,11 @@
 //! | `"sinusoidal_2d"` | `embed`: adds sines along both sides | no | the grid |
 //! | `"rotary_2d"` | `rotate`: turns by row and column | no | the grid |
 //!
+//! Rotary angles may be scaled for sequences longer than those of the training
+//! ([`RotaryScaling`]): `{ rotary = { scaling = { kind = "linear", factor = 4.0 } } }`.
+//!
+//! [`resample`] fits learnt positions to other lengths and grids.
+//!
 //! The last three are for patches of images, which stand on a [`Grid`].
 //!
 //! ```
@@ -41,8 +46,10 @@ mod grid;
 mod grown;
 mod learnt;
 mod learnt_2d;
+pub mod resample;
 mod rotary;
 mod rotary_2d;
+mod scaling;
 mod sinusoidal;
 mod sinusoidal_2d;
 
@@ -54,5 +61,6 @@ pub use learnt::Learnt;
 pub use learnt_2d::Learnt2d;
 pub use rotary::{Rotary, RotaryConfig};
 pub use rotary_2d::{Rotary2d, Rotary2dConfig};
+pub use scaling::RotaryScaling;
 pub use sinusoidal::{Sinusoidal, SinusoidalConfig};
 pub use sinusoidal_2d::Sinusoidal2d;

@@ -7,14 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{EncodingError, positive};
 use crate::grown::Grown;
+use crate::scaling::{RotaryScaling, plain_speeds};
 
 /// Speeds of the turns.
 ///
-/// Valid by construction: `theta` is positive and finite.
+/// Valid by construction: `theta` is positive and finite, and goes with `scaling`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "RawRotaryConfig")]
 pub struct RotaryConfig {
     theta: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scaling: Option<RotaryScaling>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -22,11 +25,16 @@ pub struct RotaryConfig {
 struct RawRotaryConfig {
     /// Wavelengths rise from 2π to nearly `theta` · 2π positions.
     theta: f64,
+    /// How sequences longer than those of the training are read; as they are if absent.
+    scaling: Option<RotaryScaling>,
 }
 
 impl Default for RawRotaryConfig {
     fn default() -> Self {
-        Self { theta: 10_000.0 }
+        Self {
+            theta: 10_000.0,
+            scaling: None,
+        }
     }
 }
 
@@ -34,16 +42,26 @@ impl TryFrom<RawRotaryConfig> for RotaryConfig {
     type Error = EncodingError;
 
     fn try_from(raw: RawRotaryConfig) -> std::result::Result<Self, EncodingError> {
-        Ok(Self {
-            theta: positive("theta", raw.theta)?,
-        })
+        let theta = positive("theta", raw.theta)?;
+        let scaling = raw
+            .scaling
+            .map(|scaling| scaling.check(theta))
+            .transpose()?;
+        Ok(Self { theta, scaling })
     }
 }
 
 impl Default for RotaryConfig {
     fn default() -> Self {
-        let RawRotaryConfig { theta } = Default::default();
-        Self { theta }
+        let RawRotaryConfig { theta, scaling } = Default::default();
+        Self { theta, scaling }
+    }
+}
+
+impl RotaryConfig {
+    /// How sequences longer than those of the training are read.
+    pub fn scaling(&self) -> Option<RotaryScaling> {
+        self.scaling
     }
 }
 
@@ -51,11 +69,14 @@ impl Default for RotaryConfig {
 /// so that scores depend on distances alone; Su et al. 2021, §3.4
 /// <https://arxiv.org/abs/2104.09864>.
 ///
+/// With [`RotaryScaling`] the speeds are others, and cosines and sines may be multiplied by a
+/// factor.
+///
 /// Channel `i` of a head is paired with channel `i + d/2`, as in Llama.
 #[derive(Debug)]
 pub struct Rotary {
+    config: RotaryConfig,
     head_dim: usize,
-    theta: f64,
     dtype: DType,
     device: Device,
     tables: Grown<(Tensor, Tensor)>,
@@ -78,8 +99,8 @@ impl Rotary {
         }
         let device = device.clone();
         Ok(Self {
+            config: *config,
             head_dim,
-            theta: config.theta,
             dtype,
             device,
             tables: Grown::new(),
@@ -89,11 +110,18 @@ impl Rotary {
     /// Cosines and sines, `[n, head_dim / 2]` each.
     fn tables(&self, n: usize) -> Result<(Tensor, Tensor)> {
         let half = self.head_dim / 2;
-        let speed = |i: usize| self.theta.powf(-2.0 * i as f64 / self.head_dim as f64);
-        let speeds: Vec<f64> = (0..half).map(speed).collect();
+        let RotaryConfig { theta, scaling } = self.config;
+        let (speeds, factor) = match scaling {
+            Some(scaling) => (
+                scaling.speeds(theta, self.head_dim),
+                scaling.attention_factor(),
+            ),
+            None => (plain_speeds(theta, self.head_dim).collect(), 1.0),
+        };
         let table = |f: fn(f64) -> f64| {
             let angles = (0..n).flat_map(|p| speeds.iter().map(move |speed| p as f64 * speed));
-            Tensor::from_vec(angles.map(f).collect(), (n, half), &Device::Cpu)?
+            let values = angles.map(|angle| factor * f(angle)).collect();
+            Tensor::from_vec(values, (n, half), &Device::Cpu)?
                 .to_dtype(self.dtype)?
                 .to_device(&self.device)
         };

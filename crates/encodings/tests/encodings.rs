@@ -23,7 +23,15 @@ fn all() -> Vec<EncodingConfig> {
     ["none", "sinusoidal", "learnt", "rotary", "alibi"]
         .into_iter()
         .map(named)
+        .chain([yarn()])
         .collect()
+}
+
+/// Rotary angles of which the two pairs of a head are slowed by different amounts.
+fn yarn() -> EncodingConfig {
+    let table = r#"{ "rotary": { "scaling": { "kind": "yarn", "factor": 4.0,
+                     "original_max_seq_len": 1000, "beta_fast": 8.0 } } }"#;
+    serde_json::from_str(table).expect("a table")
 }
 
 fn store() -> ParamStore {
@@ -123,6 +131,42 @@ fn gradients_through_every_encoding_are_right() -> Result {
             attend(&q, &k, &v, &mask, &*position)
         })?;
     }
+    Ok(())
+}
+
+/// The second pair turns `1000 / 100 / 2π` times over the original length, 1.6, and is in the
+/// middle of a ramp from pair 0 to pair 2. Cosines and sines are `0.1 ln 4 + 1` times as large,
+/// so scores are so by its square.
+#[test]
+fn yarn_attention_is_its_definition() -> Result {
+    let position = build(&yarn(), &store())?;
+    let (q, k, v) = (heads(1)?, heads(2)?, heads(3)?);
+    let (speeds, factor) = ([1.0, 0.01 * (0.5 + 0.5 / 4.0)], 0.1 * 4f64.ln() + 1.0);
+    let table = |f: fn(f64) -> f64| {
+        let angles = (0..8).flat_map(|p| speeds.map(|speed| f64::from(p) * speed));
+        Tensor::from_vec(angles.map(f).collect(), (8, 2), &Device::Cpu)
+    };
+    let (cos, sin) = (table(f64::cos)?, table(f64::sin)?);
+    let mask = mask(Pattern::Causal);
+    let at = mask.positions();
+    let settings = oracle::Attention {
+        n_heads: N_HEADS,
+        n_kv_heads: N_HEADS,
+        scale: 0.5 * factor * factor,
+        rotary: Some(oracle::Rotary {
+            cos: &cos,
+            sin: &sin,
+            queries: &at,
+            keys: &at,
+        }),
+        ..Default::default()
+    };
+    let flat = |x: &Tensor| x.flatten_from(1);
+    let want = oracle::attention(&flat(&q)?, &flat(&k)?, &flat(&v)?, &settings, |i, j| {
+        mask.allows(i, j)
+    })?;
+    let y = attend(&q, &k, &v, &mask, &*position)?;
+    assert_close(&y.flatten_from(1)?, &want, ROUNDING)?;
     Ok(())
 }
 

@@ -47,6 +47,10 @@ fn what_is_left_out_has_the_documented_default() -> Result {
     );
     assert_eq!(lm.memory(), BlockMemory::Keep);
     assert_eq!(
+        (lm.embed_norm(), lm.token_types(), lm.pooler()),
+        (false, None, false)
+    );
+    assert_eq!(
         (lm.norm(), lm.norm_placement()),
         (NormKind::Layer, NormOrder::Pre)
     );
@@ -88,6 +92,17 @@ fn a_configuration_written_back_reads_as_itself() -> Result {
                 config.mask()
             );
         }
+    }
+    for kind in ["text-classifier", "text-encoder"] {
+        let config = parse(&format!(
+            "{}embed_norm = true\ntoken_types = 2\npooler = true",
+            CLASSIFIER.replace("text-classifier", kind)
+        ))?;
+        assert_eq!(
+            (config.embed_norm(), config.token_types(), config.pooler()),
+            (true, Some(2), true)
+        );
+        assert_eq!(parse(&toml::to_string(&config)?)?, config, "{kind}");
     }
     let sizes = DataSizes {
         seq_len: Some(64),
@@ -175,6 +190,26 @@ fn a_refusal_names_key_and_value() {
         refusal(CLASSIFIER, "tied = true"),
         "tied = true has no use with kind = \"text-classifier\"; remove it"
     );
+    assert_eq!(
+        of_lm("token_types = 17"),
+        "token_types = 17 is out of range; use 1 to 16"
+    );
+    assert_eq!(
+        of_lm("pooler = true"),
+        "pooler = true has no use with kind = \"text-lm\"; remove it"
+    );
+    let encoder = CLASSIFIER.replace("text-classifier", "text-encoder");
+    assert_eq!(
+        refusal(&encoder, "n_classes = 3"),
+        "n_classes = 3 has no use with kind = \"text-encoder\"; remove it"
+    );
+    let images = CLASSIFIER.replace("text-classifier", "image-classifier");
+    for key in ["embed_norm = true", "token_types = 2", "pooler = true"] {
+        assert_eq!(
+            refusal(&images, key),
+            format!("{key} has no use with kind = \"image-classifier\"; remove it")
+        );
+    }
 }
 
 #[test]
@@ -193,6 +228,9 @@ fn what_cannot_be_a_model_is_refused() {
         "dropout = inf",
         "init_std = 0.0",
         "vocab_size = 0",
+        "token_types = 0",
+        "token_types = true",
+        "embed_norm = 1",
         "max_seq_len = 0",
         "mask = 'casual'",
         "mask = { band = { left = 1, right = 1 } }",
@@ -202,6 +240,8 @@ fn what_cannot_be_a_model_is_refused() {
         "mask = { band = { left = 1, right = 0, up = 1 } }",
         "position = 'rotary2'",
         "position = { rotary = { theta = -1.0 } }",
+        "position = { rotary = { scaling = { kind = 'linear', factor = 0.5 } } }",
+        "position = { rotary = { scaling = { kind = 'llama3', factor = 8.0 } } }",
         "position = 3",
         "position = { rotary = { base = 1.0 } }",
         "norm = 'batch'",
@@ -346,7 +386,7 @@ fn the_schema_knows_every_key() -> Result {
     })?;
     for key in toml::Table::try_from(config)?
         .keys()
-        .chain([&"tied".to_owned()])
+        .chain(&["tied", "embed_norm", "token_types", "pooler"].map(str::to_owned))
     {
         assert!(known.get(key).is_some(), "{key} is not in\n{known}");
     }

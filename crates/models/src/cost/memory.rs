@@ -122,6 +122,19 @@ mod tests {
     }
 
     #[test]
+    fn what_an_embedding_adds_is_kept_of_every_token() {
+        let of = |keys: &str| {
+            let keys = format!("n_layers = 6\n{keys}");
+            training_memory(&config(&keys), 10, 0).activations
+        };
+        assert_eq!(of("token_types = 2") - of(""), F32 * 10 * 384);
+        assert_eq!(of("embed_norm = true") - of(""), F32 * 10 * (384 + 2));
+        let gru = "backbone = 'gru'\n";
+        let with_norm = of(&format!("{gru}embed_norm = true"));
+        assert_eq!(with_norm - of(gru), F32 * 10 * (384 + 2));
+    }
+
+    #[test]
     fn what_is_computed_again_grows_with_the_depth_by_the_stream_alone() {
         let of = |n_layers: usize, memory: &str| {
             let keys = format!("n_layers = {n_layers}\nmemory = '{memory}'");

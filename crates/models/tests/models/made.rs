@@ -16,13 +16,18 @@ pub(crate) const LONGEST: usize = 8;
 const LM: &str = "kind = 'text-lm'\nd_model = 16\nn_heads = 4\nn_layers = 2\n";
 const CLASSIFIER: &str = "kind = 'text-classifier'\nd_model = 16\nn_heads = 4\nn_layers = 2\n";
 
+/// What BERT has beside its sizes.
+pub(crate) const BERT: &str = "norm_placement = 'post'\nactivation = 'gelu_erf'\nembed_norm = true\n\
+                               token_types = 2\npooling = 'first'\npooler = true\ndropout = 0.25";
+
 /// Keys that every kind of model has, one choice a line.
-const CHOICES: [&str; 16] = [
+const CHOICES: [&str; 22] = [
     "",
     "position = 'none'",
     "position = 'sinusoidal'",
     "position = 'rotary'",
     "position = { rotary = { theta = 100.0 } }",
+    "position = { rotary = { scaling = { kind = 'yarn', factor = 2.0, original_max_seq_len = 64 } } }",
     "position = 'alibi'",
     "n_kv_heads = 2",
     "n_kv_heads = 1\nqk_norm = true\nposition = 'rotary'",
@@ -34,6 +39,11 @@ const CHOICES: [&str; 16] = [
     "activation = 'swiglu'",
     "bias = false",
     "norm = 'rms'\nactivation = 'swiglu'\nbias = false\nposition = 'rotary'\nn_kv_heads = 2",
+    "embed_norm = true",
+    "embed_norm = true\nnorm = 'rms'\nposition = 'rotary'",
+    "token_types = 1",
+    "token_types = 2\nembed_norm = true\nnorm_placement = 'post'",
+    "token_types = 3\nembed_norm = true\nbias = false\nposition = 'sinusoidal'",
 ];
 
 /// Every variant of a language model.
@@ -43,6 +53,7 @@ pub(crate) fn lms() -> Vec<ModelConfig> {
         "mask = { band = { left = 2, right = 0 } }",
         "backbone = 'gru'",
         "backbone = 'lstm'\nbias = false\nposition = 'learnt'",
+        "backbone = 'gru'\nembed_norm = true\ntoken_types = 2",
     ];
     CHOICES
         .iter()
@@ -62,6 +73,9 @@ pub(crate) fn classifiers() -> Vec<ModelConfig> {
         "backbone = 'gru'",
         "backbone = 'lstm'\nmask = 'causal'",
         "backbone = 'gru'\nbias = false\nposition = 'sinusoidal'",
+        "backbone = 'gru'\nembed_norm = true\ntoken_types = 2\npooler = true",
+        "pooler = true\nbias = false",
+        BERT,
     ];
     CHOICES
         .iter()
@@ -83,6 +97,11 @@ pub(crate) fn lm(keys: &str) -> ModelConfig {
 /// A classifier with `keys`.
 pub(crate) fn classifier(keys: &str) -> ModelConfig {
     config(CLASSIFIER, keys)
+}
+
+/// An encoder with `keys`.
+pub(crate) fn encoder(keys: &str) -> ModelConfig {
+    config(&CLASSIFIER.replace("classifier", "encoder"), keys)
 }
 
 /// `base` with `keys` added or replaced.

@@ -12,3 +12,4 @@ mod properties;
 mod refusals;
 mod speech;
 mod training;
+mod vectors;

@@ -4,7 +4,7 @@ use attn_core::{ParamStore, Pass};
 use candle_core::{Result, Tensor};
 use testkit::{assert_close, oracle};
 
-use crate::made::{Batch, Outcome, classifier, lm, shaken};
+use crate::made::{BERT, Batch, Outcome, classifier, encoder, lm, shaken};
 
 /// The parameters of a store, by name.
 struct Weights(ParamStore);
@@ -71,6 +71,41 @@ fn a_gpt_2_is_what_its_paper_says() -> Outcome {
         &want,
         1e-10,
     )?;
+    Ok(())
+}
+
+/// BERT as in its paper and its code: three embeddings and a norm, post-norm blocks, GELU
+/// (erf), and the first position through a dense layer with tanh.
+#[test]
+fn a_bert_is_what_its_paper_and_code_say() -> Outcome {
+    let (store, model) = shaken(&encoder(BERT))?;
+    let batch = Batch::of(&encoder(BERT));
+    let (mask, w) = (batch.mask(&model), Weights(store));
+
+    let first = oracle::embedding(&[0; 13], &w.get("token_type.weight"))?;
+    let positions = oracle::embedding(&mask.positions(), &w.get("position.weight"))?;
+    let x = (oracle::embedding(&batch.tokens, &w.get("embed.weight"))? + positions + first)?;
+    let mut x = w.layer_norm("embed_norm", &x)?;
+    for block in ["blocks.0", "blocks.1"] {
+        let [q, k, v] =
+            ["wq", "wk", "wv"].map(|name| w.linear(&format!("{block}.attn.{name}"), &x));
+        let heads = oracle::Attention {
+            n_heads: 4,
+            n_kv_heads: 4,
+            scale: 0.5,
+            ..Default::default()
+        };
+        let y = oracle::attention(&q?, &k?, &v?, &heads, |i, j| mask.allows(i, j))?;
+        let y = w.linear(&format!("{block}.attn.wo"), &y)?;
+        x = w.layer_norm(&format!("{block}.attn_norm"), &(x + y)?)?;
+
+        let y = oracle::map(&w.linear(&format!("{block}.mlp.up"), &x)?, oracle::gelu_erf)?;
+        let y = w.linear(&format!("{block}.mlp.down"), &y)?;
+        x = w.layer_norm(&format!("{block}.mlp_norm"), &(x + y)?)?;
+    }
+    let first = oracle::segment_first(&x, &batch.walls)?;
+    let want = oracle::map(&w.linear("pooler", &first)?, oracle::tanh)?;
+    assert_close(&model.vectors(&batch.input(), &mask)?, &want, 1e-10)?;
     Ok(())
 }
 

@@ -7,7 +7,9 @@ use candle_core::{DType, Device, Result};
 use models::{LossOptions, Model, ModelConfig, cost};
 use testkit::{gradcheck_all, reach};
 
-use crate::made::{Batch, CLASSES, LONGEST, Outcome, VOCAB, all, chosen, classifier, lm, shaken};
+use crate::made::{
+    BERT, Batch, CLASSES, LONGEST, Outcome, VOCAB, all, chosen, classifier, encoder, lm, shaken,
+};
 
 fn shapes(config: &ModelConfig) -> Result<BTreeMap<String, Vec<usize>>> {
     let store = ParamStore::new(1, DType::F32, &Device::Cpu);
@@ -70,12 +72,33 @@ fn the_names_are_the_documented_file_format() -> Result<()> {
         ("head.weight", &[CLASSES, 16]),
     ]);
     assert_eq!(shapes(&llama)?, want);
+
+    let added = |config: &ModelConfig| -> Result<BTreeMap<String, Vec<usize>>> {
+        let mut shapes = shapes(config)?;
+        let block = |name: &str| name.starts_with("blocks.") || name == "position.weight";
+        shapes.retain(|name, _| !block(name));
+        Ok(shapes)
+    };
+    let mut bert = named(&[
+        ("embed.weight", &[VOCAB, 16]),
+        ("embed_norm.bias", &[16]),
+        ("embed_norm.weight", &[16]),
+        ("pooler.bias", &[16]),
+        ("pooler.weight", &[16, 16]),
+        ("token_type.weight", &[2, 16]),
+    ]);
+    assert_eq!(added(&encoder(BERT))?, bert);
+    bert.extend(named(&[
+        ("head.bias", &[CLASSES]),
+        ("head.weight", &[CLASSES, 16]),
+    ]));
+    assert_eq!(added(&classifier(BERT))?, bert);
     Ok(())
 }
 
 #[test]
 fn what_a_model_will_ask_for_is_known_before() -> Result<()> {
-    for config in all() {
+    for config in all().into_iter().chain([encoder(""), encoder(BERT)]) {
         let asked = models::parameters(&config)?;
         let asked: BTreeMap<_, _> = asked.into_iter().map(|p| (p.name, p.shape)).collect();
         assert_eq!(asked, shapes(&config)?);
@@ -88,7 +111,7 @@ fn what_a_model_will_ask_for_is_known_before() -> Result<()> {
 
 #[test]
 fn the_count_without_a_model_is_the_count_of_the_model() -> Result<()> {
-    for config in all() {
+    for config in all().into_iter().chain([encoder(""), encoder(BERT)]) {
         let n: usize = shapes(&config)?
             .values()
             .map(|shape| shape.iter().product::<usize>())
@@ -177,6 +200,11 @@ fn gradients_match_differences_end_to_end() -> Outcome {
         classifier(&format!(
             "{small}pooling = 'last'\nmask = {{ band = {{ left = 2, right = 1 }} }}"
         )),
+        classifier(&format!("{small}{BERT}")),
+        lm(&format!(
+            "{small}{modern}embed_norm = true\ntoken_types = 2"
+        )),
+        lm(&format!("{small}token_types = 1")),
     ] {
         let (store, model) = shaken(&config)?;
         let batch = Batch::of(&config);
@@ -189,6 +217,8 @@ fn gradients_match_differences_end_to_end() -> Outcome {
             &store,
             &[
                 "embed",
+                "token_type",
+                "pooler",
                 "blocks.0.attn.w",
                 "blocks.0.mlp.up",
                 "norm",

@@ -145,6 +145,7 @@ fn dropout_is_of_training_alone_and_a_function_of_the_pass() -> Outcome {
         lm("dropout = 0.3"),
         lm("attention_dropout = 0.5"),
         lm("dropout = 0.3\nnorm_placement = 'post'"),
+        lm("dropout = 0.3\nembed_norm = true\ntoken_types = 2"),
     ] {
         let (_, model) = shaken(&config)?;
         let batch = Batch::of(&config);
