@@ -121,7 +121,7 @@ impl Adapter {
     pub(crate) fn forward(&self, x: &Tensor, base: &Tensor, pass: Pass) -> Result<Tensor> {
         let x = self.dropout.forward(x, None, pass)?;
         let narrow = kernels::linear(&x, &self.a, None, None, None)?;
-        let narrow = (narrow * self.scale)?;
+        let narrow = kernels::scale(&narrow, self.scale)?;
         kernels::linear(&narrow, &self.b, None, None, Some(base))
     }
 }

@@ -115,7 +115,7 @@ mod tests {
     fn a_pattern_has_the_names_that_look_like_it() -> Result<(), String> {
         for (pattern, has, has_not) in [
             ("embed.*", "embed.weight", "embed_norm.weight"),
-            ("*", "blocks.0.attn.wq.weight", ""),
+            ("*.weight", "blocks.0.attn.wq.weight", "norm.bias"),
             ("*.wq", "blocks.10.attn.wq", "blocks.10.attn.wq.weight"),
             (
                 "blocks.0-3.*",
