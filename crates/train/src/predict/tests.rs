@@ -49,6 +49,7 @@ fn loaded(kind: &str) -> LoadedModel {
 }
 
 const CLASSIFIER: &str = "kind = 'text-classifier'\nn_classes = 2";
+const ENCODER: &str = "kind = 'text-encoder'\npooler = true\nembed_norm = true\ntoken_types = 2";
 const LM: &str = "kind = 'text-lm'";
 
 /// The predictions of `texts`, all in one batch, or each in its own.
@@ -90,7 +91,7 @@ fn classes_have_probabilities_that_add_up_to_one() {
 
 #[test]
 fn order_is_kept_and_the_batch_changes_nothing() {
-    for kind in [CLASSIFIER, LM] {
+    for kind in [CLASSIFIER, ENCODER, LM] {
         let loaded = loaded(kind);
         let texts: Vec<String> = (0..50)
             .map(|i| "abcde".repeat(1 + i % 7)[i % 5..].to_owned())
@@ -125,6 +126,17 @@ fn order_is_kept_and_the_batch_changes_nothing() {
                     assert_eq!(of, text);
                     assert_eq!(a.is_some(), b.is_some());
                     assert!((a.unwrap_or(0.0) - b.unwrap_or(0.0)).abs() < 1e-6);
+                }
+                (
+                    Prediction::Vector {
+                        text: of,
+                        vector: a,
+                    },
+                    Prediction::Vector { vector: b, .. },
+                ) => {
+                    assert_eq!(of, text);
+                    assert_eq!(a.len(), 8);
+                    assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5));
                 }
                 other => panic!("{other:?}"),
             }
@@ -182,15 +194,23 @@ fn a_text_in_which_nothing_is_to_be_foreseen_has_no_loss() {
 }
 
 #[test]
-fn a_classifier_refuses_an_empty_text() {
-    let loaded = loaded(CLASSIFIER);
-    let error = Predictor::new(&loaded).push("", |_| Ok(())).unwrap_err();
-    assert!(matches!(error, Error::Data(_)), "{error}");
+fn a_text_without_tokens_has_no_class_and_no_vector() {
+    for kind in [CLASSIFIER, ENCODER] {
+        let loaded = loaded(kind);
+        let error = Predictor::new(&loaded).push("", |_| Ok(())).unwrap_err();
+        assert!(matches!(error, Error::Data(_)), "{error}");
+    }
 }
 
 #[test]
 fn weights_that_are_not_numbers_are_told() {
-    let mut loaded = loaded(LM);
+    for kind in [LM, ENCODER] {
+        damaged_weights_are_told(loaded(kind));
+    }
+}
+
+#[track_caller]
+fn damaged_weights_are_told(mut loaded: LoadedModel) {
     let damaged: BTreeMap<_, _> = loaded
         .tensors
         .iter()

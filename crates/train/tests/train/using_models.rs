@@ -22,11 +22,15 @@ use train::{
 
 type TestResult<T = ()> = Result<T, Box<dyn Error>>;
 
-/// Writes the folders `lm` and `classifier` into `folder`.
+/// Writes the folders `lm`, `classifier` and `encoder` into `folder`.
 fn models(folder: &Path) -> TestResult {
     for (name, kind) in [
         ("lm", "kind = 'text-lm'"),
         ("classifier", "kind = 'text-classifier'\nn_classes = 2"),
+        (
+            "encoder",
+            "kind = 'text-encoder'\nembed_norm = true\ntoken_types = 2\npooler = true",
+        ),
     ] {
         let config: train::config::RunConfig = format!(
             "[run]\nname = '{name}'\n[data]\npath = 'x.txt'\nseq_len = 16\n\
@@ -147,6 +151,48 @@ fn predict_answers_every_text_in_order_with_one_line_of_json() -> TestResult {
     // Untrained, it holds all 256 bytes for about equally likely.
     assert!((loss - 256f64.ln()).abs() < 0.2, "{loss}");
     assert!(answers[2]["loss"].is_null());
+    Ok(())
+}
+
+#[test]
+fn an_encoder_makes_vectors_and_is_neither_trained_nor_measured() -> TestResult {
+    let folder = TempDir::new()?;
+    models(folder.path())?;
+    let (code, out, errors) = train(folder.path(), &["predict", "encoder", "one", "two"], "")?;
+    assert_eq!((code, errors.as_str()), (0, ""));
+    for (line, text) in out.lines().zip(["one", "two"]) {
+        let answer: Value = serde_json::from_str(line)?;
+        assert_eq!(answer["text"], text);
+        assert_eq!(answer["vector"].as_array().map(Vec::len), Some(16));
+    }
+    fs::write(folder.path().join("x.txt"), "some text\n".repeat(40))?;
+    let config = fs::read_to_string(folder.path().join("encoder/config.json"))?;
+    let mut config: toml::Table = serde_json::from_str(&config)?;
+    let tables = ["run", "data", "model", "train", "eval", "checkpoint"];
+    config.retain(|name, _| tables.contains(&name));
+    fs::write(
+        folder.path().join("encoder.toml"),
+        toml::to_string(&config)?,
+    )?;
+    for arguments in [
+        &["evaluate", "encoder"][..],
+        &["fit", "encoder.toml"],
+        &["bench", "encoder.toml"],
+    ] {
+        let (code, _, errors) = train(folder.path(), arguments, "")?;
+        assert_eq!(code, 2, "{arguments:?}: {errors}");
+        assert_eq!(errors.trim_end().lines().count(), 1, "{errors}");
+        assert!(
+            errors.contains("use kind = \"text-classifier\""),
+            "{errors}"
+        );
+    }
+    let (code, out, _) = train(folder.path(), &["explain", "encoder.toml"], "")?;
+    assert_eq!(code, 0);
+    assert!(
+        out.contains("pooler.weight") && !out.contains("a step of"),
+        "{out}"
+    );
     Ok(())
 }
 
