@@ -5,6 +5,7 @@
 //! allocated for what a header promises: memory grows with the bytes that are there.
 
 mod header;
+mod write;
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use zip::ZipArchive;
 
 use self::header::Header;
+pub use self::write::write_f32;
 use crate::{Error, Place, Result};
 
 /// Bytes of one array at most, packed or not.

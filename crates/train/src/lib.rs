@@ -10,6 +10,7 @@ pub mod config;
 pub mod dataset;
 pub mod device;
 pub mod durable;
+pub mod embed;
 pub mod embedded;
 mod error;
 pub mod evaluate;

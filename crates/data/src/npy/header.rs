@@ -5,7 +5,7 @@ use std::io::Read;
 use super::{MAX_DIMENSIONS, Numbers};
 use crate::{Error, Place, Result};
 
-const MAGIC: &[u8; 6] = b"\x93NUMPY";
+pub(super) const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
 /// Bytes of a header at most; NumPy itself refuses more than 10,000.
 const MAX_HEADER: usize = 1 << 16;

@@ -6,6 +6,7 @@
 mod bench;
 mod completions;
 mod console;
+mod embed;
 mod evaluate;
 mod explain;
 mod export;
@@ -48,6 +49,7 @@ enum Command {
     Bench(bench::BenchArgs),
     Generate(generate::GenerateArgs),
     Predict(predict::PredictArgs),
+    Embed(embed::EmbedArgs),
     Export(export::ExportArgs),
     Explain(explain::ExplainArgs),
     Tokenizer(tokenizer::TokenizerArgs),
@@ -63,6 +65,7 @@ impl Command {
             Self::Bench(args) => bench::run(args),
             Self::Generate(args) => generate::run(args),
             Self::Predict(args) => predict::run(args),
+            Self::Embed(args) => embed::run(args),
             Self::Export(args) => export::run(args),
             Self::Explain(args) => explain::run(args),
             Self::Tokenizer(args) => tokenizer::run(args),

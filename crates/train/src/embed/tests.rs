@@ -41,16 +41,21 @@ fn assert_close(a: &[f32], b: &[f32]) {
 
 #[test]
 fn order_is_kept_and_the_batch_changes_nothing() {
-    let loaded = loaded(CLASSIFIER);
+    for kind in [CLASSIFIER, "kind = 'text-encoder'"] {
+        assert_batch_changes_nothing(&loaded(kind));
+    }
+}
+
+fn assert_batch_changes_nothing(loaded: &LoadedModel) {
     // More than one stretch that is sorted, and one that is not full.
     let texts: Vec<String> = (0..250)
         .map(|i| "abcdeedcba"[i % 7..i % 7 + 1 + i % 4].to_owned())
         .collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let all = embeddings(&loaded, &texts, options());
+    let all = embeddings(loaded, &texts, options());
     let one = NonZeroUsize::MIN;
     let alone = embeddings(
-        &loaded,
+        loaded,
         &texts,
         Options {
             batch_size: one,

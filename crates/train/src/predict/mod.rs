@@ -12,6 +12,7 @@ use crate::error::Error;
 use choice::{Choice, choices};
 pub use files::predict_file;
 pub use text::Predictor;
+pub(crate) use text::packed;
 
 /// What a model makes of one text, or of one file or a row of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -96,11 +97,12 @@ pub enum Prediction {
     },
 }
 
-fn damaged(value: f64) -> Error {
+/// What is said of weights that make `value` of an input.
+pub(crate) fn damaged(value: f64) -> Error {
     Error::Data(format!(
         "the model's output is {value}; its weights are damaged, use another checkpoint"
     ))
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

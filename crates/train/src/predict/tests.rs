@@ -15,7 +15,7 @@ use crate::model_folder::Description;
 use crate::model_folder::LoadedModel;
 
 /// A tiny model with strong opinions.
-fn loaded(kind: &str) -> LoadedModel {
+pub(crate) fn loaded(kind: &str) -> LoadedModel {
     let config = format!(
         "[run]\nname = 'tiny'\n[data]\npath = 'x.txt'\nseq_len = 4\n\
          [model]\nd_model = 8\nn_heads = 2\nn_layers = 1\nvocab_size = 6\nmax_seq_len = 4\n{kind}\n\
@@ -48,9 +48,9 @@ fn loaded(kind: &str) -> LoadedModel {
     }
 }
 
-const CLASSIFIER: &str = "kind = 'text-classifier'\nn_classes = 2";
+pub(crate) const CLASSIFIER: &str = "kind = 'text-classifier'\nn_classes = 2";
 const ENCODER: &str = "kind = 'text-encoder'\npooler = true\nembed_norm = true\ntoken_types = 2";
-const LM: &str = "kind = 'text-lm'";
+pub(crate) const LM: &str = "kind = 'text-lm'";
 
 /// The predictions of `texts`, all in one batch, or each in its own.
 fn predictions(loaded: &LoadedModel, texts: &[&str], together: bool) -> Vec<Prediction> {

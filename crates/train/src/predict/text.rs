@@ -199,7 +199,7 @@ fn n_in_batch(windows: &[(usize, &[u32], &[u32])]) -> usize {
 }
 
 /// The sequences one after the other, and the walls between them.
-fn packed<'a>(sequences: impl Iterator<Item = &'a [u32]>) -> (Arc<[u32]>, Vec<u32>) {
+pub(crate) fn packed<'a>(sequences: impl Iterator<Item = &'a [u32]>) -> (Arc<[u32]>, Vec<u32>) {
     let (mut tokens, mut walls) = (Vec::new(), vec![0]);
     for sequence in sequences {
         tokens.extend_from_slice(sequence);

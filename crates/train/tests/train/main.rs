@@ -5,6 +5,7 @@ mod bench;
 mod command;
 mod command_line;
 mod configs;
+mod embed;
 mod explain;
 mod folders;
 mod graphs;

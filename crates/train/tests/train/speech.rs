@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::command::train;
 use crate::tiny_run::TestResult;
 
-const CONFIG: &str = "\
+pub(crate) const CONFIG: &str = "\
 [run]
 name = 'tiny'
 [data]
@@ -35,7 +35,7 @@ every = 4
 ";
 
 /// A WAV file of 16-bit samples at 8 kHz.
-fn wav(samples: &[i16]) -> Vec<u8> {
+pub(crate) fn wav(samples: &[i16]) -> Vec<u8> {
     let bytes = 2 * samples.len() as u32;
     let mut file = b"RIFF".to_vec();
     file.extend((36 + bytes).to_le_bytes());
@@ -48,7 +48,7 @@ fn wav(samples: &[i16]) -> Vec<u8> {
     file
 }
 
-fn tone(n: usize, pitch: f64) -> Vec<i16> {
+pub(crate) fn tone(n: usize, pitch: f64) -> Vec<i16> {
     (0..n)
         .map(|i| (8000.0 * (i as f64 * pitch).sin()) as i16)
         .collect()

@@ -23,7 +23,7 @@ use train::{
 type TestResult<T = ()> = Result<T, Box<dyn Error>>;
 
 /// Writes the folders `lm`, `classifier` and `encoder` into `folder`.
-fn models(folder: &Path) -> TestResult {
+pub(crate) fn models(folder: &Path) -> TestResult {
     for (name, kind) in [
         ("lm", "kind = 'text-lm'"),
         ("classifier", "kind = 'text-classifier'\nn_classes = 2"),
@@ -63,7 +63,11 @@ fn models(folder: &Path) -> TestResult {
     Ok(())
 }
 
-fn train(folder: &Path, arguments: &[&str], stdin: &str) -> TestResult<(i32, String, String)> {
+pub(crate) fn train(
+    folder: &Path,
+    arguments: &[&str],
+    stdin: &str,
+) -> TestResult<(i32, String, String)> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_train"))
         .args(arguments)
         .current_dir(folder)
