@@ -1,0 +1,211 @@
+//! ViT: patches, a class token before them, learnt positions, pre-norm blocks.
+
+use models::{Kind, ModelConfig};
+use serde_json::{Value, json};
+
+use super::preprocessor::Preprocessor;
+use super::{GELUS, MAX_D_FF, MAX_D_MODEL, MAX_HEADS, MAX_LAYERS};
+use crate::form::{Form, Head, Rule, beside, row};
+use crate::keys::Keys;
+use crate::{Error, Family};
+
+/// Longest side of an image, in pixels.
+const MAX_SIDE: usize = 1 << 16;
+/// Longest side of a patch, in pixels.
+const MAX_PATCH: usize = 1 << 10;
+/// Most numbers a pixel.
+const MAX_CHANNELS: usize = 1 << 10;
+
+pub(crate) const FORM: Form = Form {
+    family: Family::Vit,
+    class: "ViT",
+    prefix: "vit",
+    // The second names are those of modules since version 5; files have the first still.
+    body: &[
+        row("embed", &["embeddings.patch_embeddings.projection"]).with(Rule::Patches),
+        row("class_token.weight", &["embeddings.cls_token"]).with(Rule::Ones(1)),
+        row("position.weight", &["embeddings.position_embeddings"]).with(Rule::Ones(1)),
+        row(
+            "blocks.#.attn_norm",
+            &[
+                "encoder.layer.#.layernorm_before",
+                "layers.#.layernorm_before",
+            ],
+        ),
+        row(
+            "blocks.#.attn.wq",
+            &[
+                "encoder.layer.#.attention.attention.query",
+                "layers.#.attention.q_proj",
+            ],
+        ),
+        row(
+            "blocks.#.attn.wk",
+            &[
+                "encoder.layer.#.attention.attention.key",
+                "layers.#.attention.k_proj",
+            ],
+        ),
+        row(
+            "blocks.#.attn.wv",
+            &[
+                "encoder.layer.#.attention.attention.value",
+                "layers.#.attention.v_proj",
+            ],
+        ),
+        row(
+            "blocks.#.attn.wo",
+            &[
+                "encoder.layer.#.attention.output.dense",
+                "layers.#.attention.o_proj",
+            ],
+        ),
+        row(
+            "blocks.#.mlp_norm",
+            &[
+                "encoder.layer.#.layernorm_after",
+                "layers.#.layernorm_after",
+            ],
+        ),
+        row(
+            "blocks.#.mlp.up",
+            &["encoder.layer.#.intermediate.dense", "layers.#.mlp.fc1"],
+        ),
+        row(
+            "blocks.#.mlp.down",
+            &["encoder.layer.#.output.dense", "layers.#.mlp.fc2"],
+        ),
+        row("norm", &["layernorm"]),
+    ],
+    heads: &[Head {
+        kind: Kind::ImageClassifier,
+        architecture: "ViTForImageClassification",
+        bare: false,
+        rows: &[beside("head", &["classifier"])],
+        needs: &[],
+    }],
+    // What stands for hidden patches, and a map behind the class token, which a classifier
+    // does not have.
+    spare: &["embeddings.mask_token", "pooler.*"],
+    needs: &[
+        ("backbone", &["\"transformer\""]),
+        ("mask", &["\"full\""]),
+        ("position", &["\"learnt\""]),
+        ("norm", &["\"layer\""]),
+        ("norm_placement", &["\"pre\""]),
+        ("bias", &["true"]),
+        ("qk_norm", &["false"]),
+        ("pooling", &["\"first\""]),
+        ("image.class_token", &["true"]),
+        ("image.window", &["null"]),
+        (
+            "activation",
+            &["\"gelu\"", "\"gelu_erf\"", "\"relu\"", "\"silu\""],
+        ),
+    ],
+};
+
+pub(crate) fn read(keys: &Keys, preprocessor: Option<&Preprocessor>) -> Result<Value, Error> {
+    let d_model = keys.size("hidden_size", 1..=MAX_D_MODEL)?;
+    let n_heads = keys.size("num_attention_heads", 1..=MAX_HEADS)?;
+    super::heads_divide(
+        keys,
+        ("hidden_size", d_model),
+        ("num_attention_heads", n_heads),
+    )?;
+    keys.only(
+        "qkv_bias",
+        true,
+        "use a model with true: either all linear maps have biases or none",
+    )?;
+    let (height, width) = sides(keys, "image_size", MAX_SIDE)?;
+    let (patch, patch_width) = sides(keys, "patch_size", MAX_PATCH)?;
+    if patch != patch_width {
+        return Err(keys.unsupported("patch_size", "use a model with square patches"));
+    }
+    if !height.is_multiple_of(patch) || !width.is_multiple_of(patch) {
+        let remedy = format!("use a model whose image_size is a multiple of patch_size = {patch}");
+        return Err(keys.unsupported("image_size", &remedy));
+    }
+    let channels = keys
+        .size_if_any("num_channels", 1..=MAX_CHANNELS)?
+        .unwrap_or(3);
+    let mut image = json!({
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "patch": patch,
+        "class_token": true,
+    });
+    if let Some(preprocessor) = preprocessor {
+        preprocessor.fits((height, width))?;
+        if let Some((mean, std)) = preprocessor.moments(channels)? {
+            image["mean"] = json!(mean);
+            image["std"] = json!(std);
+        }
+    }
+    Ok(json!({
+        "d_model": d_model,
+        "n_heads": n_heads,
+        "n_layers": keys.size("num_hidden_layers", 1..=MAX_LAYERS)?,
+        "d_ff": keys.size("intermediate_size", 1..=MAX_D_FF)?,
+        "dropout": keys.rate("hidden_dropout_prob", 0.0)?,
+        "attention_dropout": keys.rate("attention_probs_dropout_prob", 0.0)?,
+        "mask": "full",
+        "position": "learnt",
+        "norm": "layer",
+        "norm_placement": "pre",
+        "norm_eps": keys.positive("layer_norm_eps", 1e-12, 1.0)?,
+        "activation": super::activation(keys, "hidden_act", "gelu", GELUS)?,
+        "bias": true,
+        "init_std": super::init_std(keys)?,
+        "max_seq_len": (height / patch) * (width / patch) + 1,
+        "pooling": "first",
+        "image": image,
+    }))
+}
+
+pub(crate) fn write(model: &ModelConfig) -> Result<Value, Error> {
+    let Some(image) = model.image() else {
+        return Err(Error::NoFamily { kind: model.kind() });
+    };
+    let shape = super::known(image.shape())?;
+    let image_size = match shape.height == shape.width {
+        true => json!(shape.height),
+        false => json!([shape.height, shape.width]),
+    };
+    Ok(json!({
+        "hidden_size": model.d_model(),
+        "num_attention_heads": model.n_heads(),
+        "num_hidden_layers": model.n_layers(),
+        "intermediate_size": model.d_ff(),
+        "hidden_dropout_prob": model.dropout(),
+        "attention_probs_dropout_prob": model.attention_dropout(),
+        "layer_norm_eps": model.norm_eps(),
+        "hidden_act": super::their_activation(model.activation()),
+        "initializer_range": model.init_std(),
+        "qkv_bias": true,
+        "image_size": image_size,
+        "patch_size": image.patch(),
+        "num_channels": shape.channels,
+        "encoder_stride": image.patch(),
+    }))
+}
+
+/// One side of a square, or both of a list, the height first.
+fn sides(keys: &Keys, key: &'static str, most: usize) -> Result<(usize, usize), Error> {
+    if !matches!(keys.get(key), Some(Value::Array(_))) {
+        let side = keys.size(key, 1..=most)?;
+        return Ok((side, side));
+    }
+    match keys.numbers(key)?.as_deref() {
+        Some(&[height, width]) if [height, width].iter().all(|&side| whole(side, most)) => {
+            Ok((height as usize, width as usize))
+        }
+        _ => Err(keys.not(key, &format!("two whole numbers from 1 to {most}"))),
+    }
+}
+
+fn whole(side: f64, most: usize) -> bool {
+    side.fract() == 0.0 && side >= 1.0 && side <= most as f64
+}

@@ -1,0 +1,40 @@
+//! The families of models that are known.
+
+use std::fmt;
+
+/// A family of models of Hugging Face's transformers: one `model_type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Family {
+    /// GPT-2: Radford et al. 2019.
+    Gpt2,
+    /// Llama 1 to 3: Touvron et al. 2023 <https://arxiv.org/abs/2302.13971>.
+    Llama,
+    /// The vision transformer: Dosovitskiy et al. 2020 <https://arxiv.org/abs/2010.11929>.
+    Vit,
+}
+
+impl Family {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Gpt2, Self::Llama, Self::Vit];
+
+    /// The value of `model_type` in its config.json.
+    pub fn model_type(self) -> &'static str {
+        match self {
+            Self::Gpt2 => "gpt2",
+            Self::Llama => "llama",
+            Self::Vit => "vit",
+        }
+    }
+}
+
+/// As papers write it.
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gpt2 => "GPT-2",
+            Self::Llama => "Llama",
+            Self::Vit => "ViT",
+        })
+    }
+}
