@@ -6,7 +6,7 @@ use models::{DataSizes, ModelConfig};
 use serde_json::{Value, json};
 
 use crate::families::preprocessor::Preprocessor;
-use crate::families::{self, gpt2, llama, vit};
+use crate::families::{self, bert, gpt2, llama, roberta, vit};
 use crate::form::{Form, Head, Mapper};
 use crate::keys::Keys;
 use crate::labels::read_labels;
@@ -39,6 +39,8 @@ pub struct Checkpoint {
     architecture: String,
     model: ModelConfig,
     labels: Vec<String>,
+    /// Rows of positions that are never read.
+    skipped_rows: usize,
     /// Whether the weights are without the head that our kind of model has.
     headless: bool,
 }
@@ -65,7 +67,12 @@ impl Checkpoint {
             (Family::Vit, Some(text)) => Some(Preprocessor::parse(text)?),
             _ => None,
         };
+        let skipped_rows = match family {
+            Family::Roberta => roberta::skipped_rows(&keys)?,
+            _ => 0,
+        };
         let mut table = match family {
+            Family::Bert | Family::Roberta => bert::read(&keys, kind, skipped_rows)?,
             Family::Gpt2 => gpt2::read(&keys)?,
             Family::Llama => llama::read(&keys)?,
             Family::Vit => vit::read(&keys, preprocessor.as_ref())?,
@@ -82,6 +89,7 @@ impl Checkpoint {
             architecture,
             model: model(table)?,
             labels,
+            skipped_rows,
             headless: !named && kind.has_classes(),
         })
     }
@@ -91,7 +99,8 @@ impl Checkpoint {
         self.family
     }
 
-    /// The class of transformers that wrote the weights, such as `GPT2LMHeadModel`.
+    /// The class of transformers that wrote the weights, such as
+    /// `BertForSequenceClassification`.
     pub fn architecture(&self) -> &str {
         &self.architecture
     }
@@ -147,7 +156,11 @@ impl Checkpoint {
                 remedy: format!("use one of {}", kinds(form)),
             });
         };
-        Ok(Mapper { form, head })
+        Ok(Mapper {
+            form,
+            head,
+            skipped_rows: self.skipped_rows,
+        })
     }
 }
 

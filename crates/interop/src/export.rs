@@ -4,7 +4,7 @@ use models::{Kind, ModelConfig};
 use serde_json::{Map, Value, json};
 
 use crate::checkpoint::kinds;
-use crate::families::{self, gpt2, llama, preprocessor, vit};
+use crate::families::{self, bert, gpt2, llama, preprocessor, roberta, vit};
 use crate::form::{Form, Head, Mapper};
 use crate::labels::{numbered, write_labels};
 use crate::{Checkpoint, Error, Family, KeyMap};
@@ -27,7 +27,8 @@ pub struct Exported {
 }
 
 /// Writes `model`, whose classes are called `labels` (`LABEL_0`, `LABEL_1`, … if there are
-/// none), in the form of the family that it fits: a language model that turns queries and keys or has root mean
+/// none), in the form of the family that it fits: an encoder with one kind of token is a
+/// RoBERTa, another a BERT; a language model that turns queries and keys or has root mean
 /// square norms is a Llama, another a GPT-2; a classifier of images is a ViT.
 ///
 /// What is written reads back as the same model, but for keys that only training has
@@ -39,6 +40,10 @@ pub struct Exported {
 /// data; another number of labels than of classes.
 pub fn export(model: &ModelConfig, labels: &[String]) -> Result<Exported, Error> {
     let family = match model.kind() {
+        Kind::TextEncoder | Kind::TextClassifier if model.token_types() == Some(1) => {
+            Family::Roberta
+        }
+        Kind::TextEncoder | Kind::TextClassifier => Family::Bert,
         Kind::TextLm if model.norm() == models::NormKind::Rms => Family::Llama,
         Kind::TextLm if model.position().name() == "rotary" => Family::Llama,
         Kind::TextLm => Family::Gpt2,
@@ -90,7 +95,15 @@ pub fn export_as(
     let preprocessor_json = preprocessor::write(model)?.map(|value| pretty(&value));
     let again = Checkpoint::read(&config_json, preprocessor_json.as_deref())?;
     same(&table, &again, family)?;
-    let mapper = Mapper { form, head };
+    let skipped_rows = match family {
+        Family::Roberta => roberta::SKIPPED_ROWS,
+        _ => 0,
+    };
+    let mapper = Mapper {
+        form,
+        head,
+        skipped_rows,
+    };
     Ok(Exported {
         family,
         config_json,
@@ -107,6 +120,8 @@ fn config(
     labels: &[String],
 ) -> Result<String, Error> {
     let mut config = match form.family {
+        Family::Bert => bert::write(model, 0)?,
+        Family::Roberta => roberta::write(model)?,
         Family::Gpt2 => gpt2::write(model)?,
         Family::Llama => llama::write(model)?,
         Family::Vit => vit::write(model)?,

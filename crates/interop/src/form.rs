@@ -63,6 +63,8 @@ pub(crate) enum Rule {
     Conv1d(usize, usize),
     /// The kernels of a convolution over patches.
     Patches,
+    /// A table of positions that begins with rows that are never read.
+    Positions,
 }
 
 /// A row of the body, with the same layout.
@@ -89,10 +91,12 @@ impl Row {
     }
 }
 
-/// What a map is made from: a form and the kind's head.
+/// What a map is made from: a form, the kind's head, and what only a checkpoint knows.
 pub(crate) struct Mapper<'a> {
     pub(crate) form: &'a Form,
     pub(crate) head: &'a Head,
+    /// Rows of positions that are never read.
+    pub(crate) skipped_rows: usize,
 }
 
 impl Form {
@@ -226,6 +230,7 @@ impl Mapper<'_> {
                 let channels = shape[1] / (patch * patch);
                 Layout::Patches { channels, patch }
             }
+            Rule::Positions if self.skipped_rows > 0 => Layout::SkipRows(self.skipped_rows),
             _ => Layout::Same,
         };
         let their_shape = match row.rule {

@@ -129,7 +129,12 @@ impl Golden {
                 (tokens, Mask::new(model.pattern().clone(), walls)?)
             }
         };
-        let answer = model.logits(&input, &mask, attn_core::Pass::eval())?;
+        let answer = match (&model, &input) {
+            (Model::TextEncoder(encoder), Input::Tokens(tokens)) => {
+                encoder.vectors(tokens.clone(), &mask, attn_core::Pass::eval())?
+            }
+            _ => model.logits(&input, &mask, attn_core::Pass::eval())?,
+        };
         Ok(answer.flatten_all()?.to_vec1()?)
     }
 
@@ -161,6 +166,7 @@ impl Golden {
         let prefix = |name: &String| match self.name {
             // The class that is written has the prefix, the body by itself has not.
             "gpt2-body" => format!("transformer.{name}"),
+            "bert-masked-lm" => name.replacen("bert.", "", 1),
             _ => name.clone(),
         };
         let kept = self
@@ -241,6 +247,15 @@ fn there_and_back(name: &'static str, family: Family, kind: Kind, want: &str) ->
     Ok(map)
 }
 
+/// `model` with keys of `[model]` set, as TOML tables are.
+fn with(model: &ModelConfig, keys: &[(&str, serde_json::Value)]) -> Result<ModelConfig> {
+    let mut table = serde_json::to_value(model)?;
+    for (key, value) in keys {
+        table[*key] = value.clone();
+    }
+    Ok(serde_json::from_value(table)?)
+}
+
 #[test]
 fn gpt2_comes_and_goes() -> Result {
     let map = there_and_back("gpt2", Family::Gpt2, Kind::TextLm, "logits")?;
@@ -274,4 +289,49 @@ fn vit_comes_and_goes() -> Result {
     let golden = Golden::read("vit")?;
     assert_eq!(golden.checkpoint()?.labels(), ["cold", "mild", "hot"]);
     Ok(())
+}
+
+#[test]
+fn bert_comes_and_goes() -> Result {
+    let map = there_and_back(
+        "bert-classifier",
+        Family::Bert,
+        Kind::TextClassifier,
+        "logits",
+    )?;
+    assert_eq!(
+        map.module("blocks.0.attn.wq"),
+        Some("bert.encoder.layer.0.attention.self.query")
+    );
+    let map = there_and_back("bert", Family::Bert, Kind::TextEncoder, "mean")?;
+    assert_eq!(
+        map.module("blocks.1.mlp.down"),
+        Some("encoder.layer.1.output.dense")
+    );
+    // A head of another task is left behind.
+    let map = there_and_back("bert-masked-lm", Family::Bert, Kind::TextEncoder, "mean")?;
+    assert!(map.dropped.iter().any(|name| name.starts_with("cls.")));
+    pooled("bert")
+}
+
+#[test]
+fn roberta_comes_and_goes() -> Result {
+    there_and_back(
+        "roberta-classifier",
+        Family::Roberta,
+        Kind::TextClassifier,
+        "logits",
+    )?;
+    there_and_back("roberta", Family::Roberta, Kind::TextEncoder, "mean")?;
+    pooled("roberta")
+}
+
+/// The encoder `name` with its pooler over the first token, as a classifier has it.
+fn pooled(name: &'static str) -> Result {
+    let golden = Golden::read(name)?;
+    let checkpoint = golden.checkpoint()?;
+    let keys = [("pooling", "first".into()), ("pooler", true.into())];
+    let model = with(checkpoint.model(), &keys)?;
+    let map = checkpoint.map_onto(&model, &golden.names())?;
+    golden.compare(&model, &map, "pooled")
 }

@@ -157,7 +157,8 @@ impl Run {
         let (state, metrics) = match checkpoints.newest()? {
             None => (State::initial(), MetricsFile::create(&dir.metrics())?),
             Some(checkpoint) => {
-                if model_folder::base_of(&checkpoint.model)? != first.base() {
+                let model = &checkpoint.model;
+                if model_folder::base_of(model.path(), model.metadata())? != first.base() {
                     return Err(other_base(&checkpoint.path));
                 }
                 trainer.restore(&checkpoint)?;

@@ -1,8 +1,10 @@
 //! One file a family: its table of names, and what each key of its config.json is to us.
 
+pub(crate) mod bert;
 pub(crate) mod gpt2;
 pub(crate) mod llama;
 pub(crate) mod preprocessor;
+pub(crate) mod roberta;
 pub(crate) mod rope;
 pub(crate) mod vit;
 
@@ -29,6 +31,8 @@ const MAX_ROWS: usize = 1 << 24;
 /// The table of a family.
 pub(crate) fn form(family: Family) -> &'static Form {
     match family {
+        Family::Bert => &bert::FORM,
+        Family::Roberta => &roberta::FORM,
         Family::Gpt2 => &gpt2::FORM,
         Family::Llama => &llama::FORM,
         Family::Vit => &vit::FORM,

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use attn_core::{Lora, ParamStore};
 use candle_core::{DType, Device, Tensor};
 use data::text::Tokenizer;
-use models::{Parameter, adaptable, parameters};
+use encodings::resample;
+use models::{ImageConfig, ModelConfig, Parameter, adaptable, parameters};
 
 use super::plan::{Origin, Plan};
 use super::{Init, Report, vocabulary};
@@ -20,6 +21,8 @@ pub struct First {
     source: Option<Stored>,
     values: Vec<(Parameter, Origin)>,
     rows: Vec<Rows>,
+    /// What tables of positions are resampled between, if they are of grids.
+    grids: Option<Grids>,
     frozen: BTreeSet<String>,
     adapters: Vec<(Parameter, Lora)>,
     /// Hash of the weights that the adapters belong to, and the parameters that have
@@ -61,7 +64,10 @@ impl Init {
             ignored: plan.ignored.clone(),
             ..Report::default()
         };
-        let mut first = First::default();
+        let mut first = First {
+            grids: Grids::of(&self.source.description.config.model, &config.model),
+            ..First::default()
+        };
         let mut kept = BTreeSet::new();
         let mut known = None;
         for (parameter, origin) in &plan.origins {
@@ -166,13 +172,44 @@ impl Init {
     }
 }
 
-/// A table of positions of the shape `from` at the shape `to`.
-fn resample(table: Vec<f32>, from: &[usize], to: &[usize]) -> Result<Vec<f32>> {
-    let _ = table;
-    Err(Error::Data(format!(
-        "there are {} positions, not {}; set model.max_seq_len = {}",
-        from[0], to[0], from[0]
-    )))
+/// A table of positions at another length or, for `grids`, from one grid to another.
+fn resample(
+    table: Vec<f32>,
+    from: &[usize],
+    to: &[usize],
+    grids: Option<Grids>,
+) -> Result<Vec<f32>> {
+    let table = Tensor::from_vec(table, from, &Device::Cpu)?;
+    let resampled = match grids {
+        Some(Grids { leading, from, to }) => resample::bicubic(&table, leading, from, to),
+        None => resample::linear(&table, to[0]),
+    };
+    let resampled = resampled.map_err(|error| Error::Data(format!("positions: {error}")))?;
+    Ok(resampled.flatten_all()?.to_vec1()?)
+}
+
+/// Two grids of patches, with as many rows of a table before each.
+#[derive(Debug, Clone, Copy)]
+struct Grids {
+    leading: usize,
+    from: (usize, usize),
+    to: (usize, usize),
+}
+
+impl Grids {
+    /// Those of two models of images; none of others.
+    fn of(from: &ModelConfig, to: &ModelConfig) -> Option<Self> {
+        let (from, to) = (from.image()?, to.image()?);
+        let sides = |image: &ImageConfig| {
+            let grid = image.grid().ok()?;
+            Some((grid.height, grid.width))
+        };
+        Some(Self {
+            leading: usize::from(to.class_token()),
+            from: sides(from)?,
+            to: sides(to)?,
+        })
+    }
 }
 
 /// `parameters`, each once: a tied weight is asked for twice.
@@ -205,7 +242,10 @@ impl First {
         // One tensor at a time: the store has a copy of its own.
         for (source, (Parameter { name, shape }, origin)) in source {
             let values = match origin {
-                Origin::Resampled { from } => resample(source.read(name)?, from, shape)?,
+                Origin::Resampled { from } => {
+                    let grids = self.grids.filter(|_| name == "position.weight");
+                    resample(source.read(name)?, from, shape, grids)?
+                }
                 _ => source.read(name)?,
             };
             let tensor = Tensor::from_vec(values, shape.as_slice(), &Device::Cpu)?;

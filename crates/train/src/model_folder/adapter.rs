@@ -8,12 +8,12 @@ use candle_core::{Device, Tensor};
 
 use super::peft;
 use crate::error::{Error, Result};
-use crate::model_file::ModelFile;
+use crate::model_file::Weights;
 
 /// The part of a model that a run with adapters has trained.
 #[derive(Debug)]
 pub(super) struct Adapters {
-    file: ModelFile,
+    file: Weights,
     lora: Lora,
     /// Names in the file by names of parameters.
     names: BTreeMap<String, String>,
@@ -25,10 +25,10 @@ impl Adapters {
     /// # Errors
     ///
     /// A matrix of an adapter without its other one, or of another rank.
-    pub(super) fn new(file: ModelFile, lora: Lora, names: &peft::Names) -> Result<Self> {
+    pub(super) fn new(file: Weights, lora: Lora, names: &peft::Names) -> Result<Self> {
         let mut ours = BTreeMap::new();
-        for theirs in file.tensors().keys() {
-            ours.insert(names.ours(theirs), theirs.clone());
+        for (theirs, _) in file.tensors() {
+            ours.insert(names.ours(theirs), theirs.to_owned());
         }
         let adapters = Self {
             file,
@@ -57,6 +57,15 @@ impl Adapters {
         Ok(())
     }
 
+    /// Hash of the adapters.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read.
+    pub(super) fn fingerprint(&self) -> Result<blake3::Hash> {
+        Ok(self.file.fingerprint()?)
+    }
+
     /// Where they are.
     pub(super) fn path(&self) -> &Path {
         self.file.path()
@@ -66,7 +75,7 @@ impl Adapters {
     pub(super) fn replace(&self, parameters: &mut BTreeMap<String, Vec<usize>>) {
         for (ours, theirs) in &self.names {
             let is_adapter = ours.ends_with(lora::A) || ours.ends_with(lora::B);
-            if let (false, Some(info)) = (is_adapter, self.file.tensors().get(theirs)) {
+            if let (false, Some(info)) = (is_adapter, self.file.info(theirs)) {
                 parameters.insert(ours.clone(), info.shape.clone());
             }
         }
@@ -126,7 +135,7 @@ impl Adapters {
     }
 
     fn shape(&self, ours: &str) -> Result<&[usize]> {
-        let info = self.file.tensors().get(self.theirs(ours)?);
+        let info = self.file.info(self.theirs(ours)?);
         let info = info.ok_or_else(|| self.bad(format!("`{ours}` is missing")))?;
         Ok(&info.shape)
     }

@@ -13,11 +13,12 @@ use models::{DataSizes, Modality, Model, Parameter};
 use serde::de::DeserializeOwned;
 
 use super::adapter::Adapters;
-use super::stored::{Stored, Weights};
+use super::hugging_face;
+use super::stored::{Stored, Values};
 use super::{ADAPTERS, Description, LoadedModel, TOKENIZER, WEIGHTS, key, peft};
 use crate::config::{DataTable, Document, RunConfig};
 use crate::error::{Error, Result};
-use crate::model_file::ModelFile;
+use crate::model_file::{INDEX, Weights, refuse_foreign};
 
 /// Loads the model at `path`: a `model/` folder, a run folder that has one, or a weight
 /// file. Adapters are merged into the weights that they were trained beside.
@@ -56,15 +57,18 @@ pub fn load(path: &Path) -> Result<LoadedModel> {
 ///
 /// As [`load`].
 pub fn open(path: &Path) -> Result<Stored> {
+    if path.is_dir() && hugging_face::is_one(path) {
+        return hugging_face::open(path);
+    }
     let path = weight_file(path)?;
-    let file = ModelFile::open(&path)?;
+    let file = Weights::open(&path)?;
     let description = describe(&file)?;
     let Some(hash) = description.base else {
-        let weights = Weights::File(file);
+        let values = Values::Own(file);
         return Ok(Stored {
             description,
             path,
-            weights,
+            values,
         });
     };
     let bad = |what: String| Err(Error::Data(format!("{}: {what}", path.display())));
@@ -105,11 +109,11 @@ pub fn open(path: &Path) -> Result<Stored> {
     let names = peft::Names::of(names.iter().map(String::as_str));
     let adapters = Adapters::new(file, lora.adapter(), &names)?;
     let base = Box::new(base);
-    let weights = Weights::Adapted { base, adapters };
+    let values = Values::Adapted { base, adapters };
     Ok(Stored {
         description,
         path,
-        weights,
+        values,
     })
 }
 
@@ -125,9 +129,14 @@ fn weight_file(path: &Path) -> Result<PathBuf> {
         return Ok(path.to_path_buf());
     }
     let model = path.join("model");
-    let candidates = [path, &model].map(|folder| [WEIGHTS, ADAPTERS].map(|file| folder.join(file)));
+    let candidates =
+        [path, &model].map(|folder| [WEIGHTS, INDEX, ADAPTERS].map(|file| folder.join(file)));
     let mut candidates = candidates.into_iter().flatten();
-    candidates.find(|file| file.exists()).ok_or_else(|| {
+    if let Some(file) = candidates.find(|file| file.exists()) {
+        return Ok(file);
+    }
+    refuse_foreign(path)?;
+    Err({
         let remedy = match path.join("checkpoints").is_dir() {
             true => format!(
                 "the run is not finished: continue it with `--resume`, or name the {WEIGHTS} of \
@@ -140,7 +149,7 @@ fn weight_file(path: &Path) -> Result<PathBuf> {
 }
 
 /// What the header of `file` says, and the tokenizer beside it if it is not in there.
-fn describe(file: &ModelFile) -> Result<Description> {
+fn describe(file: &Weights) -> Result<Description> {
     let path = file.path();
     let bad =
         |what: String, remedy: &str| Error::Data(format!("{}: {what}; {remedy}", path.display()));
@@ -179,7 +188,7 @@ fn describe(file: &ModelFile) -> Result<Description> {
         graphs: json_of(file, key::GRAPHS)?,
         features: json_of(file, key::FEATURES)?,
         results: json_of(file, key::RESULTS)?,
-        base: base_of(file)?,
+        base: base_of(file.path(), file.metadata())?,
     };
     match misfit(&description) {
         None => Ok(description),
@@ -187,25 +196,26 @@ fn describe(file: &ModelFile) -> Result<Description> {
     }
 }
 
-/// The hash of the weights that the adapters in `file` belong to, if it has adapters.
+/// The hash of the weights that the adapters in the file at `path`, whose header has
+/// `metadata`, belong to; none if it has no adapters.
 ///
 /// # Errors
 ///
 /// What stands there is no hash.
-pub fn base_of(file: &ModelFile) -> Result<Option<blake3::Hash>> {
+pub fn base_of(path: &Path, metadata: &BTreeMap<String, String>) -> Result<Option<blake3::Hash>> {
     let parse = |hex: &String| {
         blake3::Hash::from_hex(hex).map_err(|_| {
-            let path = file.path().display();
+            let path = path.display();
             Error::Data(format!("{path}: its `base` is no hash; {EXPORT_AGAIN}"))
         })
     };
-    file.metadata().get(key::BASE).map(parse).transpose()
+    metadata.get(key::BASE).map(parse).transpose()
 }
 
 const EXPORT_AGAIN: &str = "take the model from its run again";
 
 /// The JSON under `key` of the header; what is absent is empty.
-fn json_of<T: DeserializeOwned + Default>(file: &ModelFile, key: &str) -> Result<T> {
+fn json_of<T: DeserializeOwned + Default>(file: &Weights, key: &str) -> Result<T> {
     let Some(json) = file.metadata().get(key) else {
         return Ok(T::default());
     };

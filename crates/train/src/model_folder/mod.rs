@@ -16,6 +16,7 @@
 
 mod adapter;
 mod card;
+mod hugging_face;
 mod load;
 mod peft;
 mod stored;

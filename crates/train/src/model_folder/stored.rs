@@ -8,8 +8,9 @@ use models::Parameter;
 
 use super::Description;
 use super::adapter::Adapters;
+use super::hugging_face::Foreign;
 use crate::error::{Error, Result};
-use crate::model_file::ModelFile;
+use crate::model_file::Weights;
 
 /// A model on disk: its description, and where the values of each parameter are.
 #[derive(Debug)]
@@ -17,14 +18,16 @@ pub struct Stored {
     /// Everything but the weights.
     pub description: Description,
     pub(super) path: PathBuf,
-    pub(super) weights: Weights,
+    pub(super) values: Values,
 }
 
-/// Where weights are.
+/// Where values are.
 #[derive(Debug)]
-pub(super) enum Weights {
-    /// In a file, under the names of the parameters.
-    File(ModelFile),
+pub(super) enum Values {
+    /// Under the names of the parameters.
+    Own(Weights),
+    /// In Hugging Face's form.
+    Foreign(Foreign),
     /// In another model, but for what was trained.
     Adapted {
         base: Box<Stored>,
@@ -40,13 +43,13 @@ impl Stored {
 
     /// Names and shapes of the parameters that have values.
     pub fn parameters(&self) -> BTreeMap<String, Vec<usize>> {
-        match &self.weights {
-            Weights::File(file) => file
+        match &self.values {
+            Values::Own(weights) => weights
                 .tensors()
-                .iter()
-                .map(|(name, info)| (name.clone(), info.shape.clone()))
+                .map(|(name, info)| (name.to_owned(), info.shape.clone()))
                 .collect(),
-            Weights::Adapted { base, adapters } => {
+            Values::Foreign(foreign) => foreign.parameters(),
+            Values::Adapted { base, adapters } => {
                 let config = &self.description.config;
                 let mut parameters = base.parameters();
                 // What the run drew anew is not that of the base, even under the same name.
@@ -65,11 +68,11 @@ impl Stored {
     ///
     /// One line with every parameter that is missing, unexpected or of another shape.
     pub fn expect(&self, parameters: &[Parameter]) -> Result<()> {
-        if let Weights::File(file) = &self.weights {
+        if let Values::Own(weights) = &self.values {
             let shapes = parameters
                 .iter()
                 .map(|p| (p.name.as_str(), p.shape.as_slice()));
-            return Ok(file.expect(shapes)?);
+            return Ok(weights.expect(shapes)?);
         }
         let found = self.parameters();
         let missed = parameters
@@ -93,9 +96,10 @@ impl Stored {
     ///
     /// There is no such parameter, or its file cannot be read.
     pub fn read(&self, name: &str) -> Result<Vec<f32>> {
-        match &self.weights {
-            Weights::File(file) => Ok(file.read(name)?),
-            Weights::Adapted { base, adapters } => adapters.merged(name, || {
+        match &self.values {
+            Values::Own(weights) => Ok(weights.read(name)?),
+            Values::Foreign(foreign) => foreign.read(name),
+            Values::Adapted { base, adapters } => adapters.merged(name, || {
                 let shape = base.parameters().remove(name).ok_or_else(|| {
                     let path = self.path.display();
                     Error::Data(format!("{path}: `{name}` is missing"))
@@ -112,29 +116,27 @@ impl Stored {
     ///
     /// The file cannot be read.
     pub fn adapters(&self) -> Result<BTreeMap<String, Tensor>> {
-        match &self.weights {
-            Weights::File(_) => Ok(BTreeMap::new()),
-            Weights::Adapted { adapters, .. } => adapters.tensors(),
+        match &self.values {
+            Values::Own(_) | Values::Foreign(_) => Ok(BTreeMap::new()),
+            Values::Adapted { adapters, .. } => adapters.tensors(),
         }
     }
 
-    /// Hash of the file that has the weights.
+    /// Hash of the weights.
     ///
     /// # Errors
     ///
     /// The file cannot be read.
     pub fn fingerprint(&self) -> Result<blake3::Hash> {
-        let file = match &self.weights {
-            Weights::File(file) => file.path(),
-            Weights::Adapted { adapters, .. } => adapters.path(),
-        };
-        let failed = |error| Error::Io {
-            path: file.into(),
-            source: error,
-        };
-        let mut hasher = blake3::Hasher::new();
-        let mut reader = std::fs::File::open(file).map_err(failed)?;
-        hasher.update_reader(&mut reader).map_err(failed)?;
-        Ok(hasher.finalize())
+        match &self.values {
+            Values::Own(weights) => Ok(weights.fingerprint()?),
+            Values::Foreign(foreign) => foreign.fingerprint(),
+            Values::Adapted { base, adapters } => {
+                let mut hasher = blake3::Hasher::new();
+                hasher.update(base.fingerprint()?.as_bytes());
+                hasher.update(adapters.fingerprint()?.as_bytes());
+                Ok(hasher.finalize())
+            }
+        }
     }
 }
