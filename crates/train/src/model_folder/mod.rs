@@ -16,6 +16,7 @@
 
 mod adapter;
 mod card;
+mod export;
 mod hugging_face;
 mod load;
 mod peft;
@@ -33,9 +34,10 @@ use models::Model;
 use crate::config::RunConfig;
 use crate::model_file::NamedTensor;
 
+pub use export::{ExportOptions, Format, export};
 pub use load::{base_of, load, open};
 pub use stored::Stored;
-pub use write::{export, write, write_adapters};
+pub use write::{write, write_adapters};
 
 /// The weights, and the one file that is enough.
 pub const WEIGHTS: &str = "model.safetensors";

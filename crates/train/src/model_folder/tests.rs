@@ -97,7 +97,7 @@ fn an_export_is_the_same_model() -> Outcome {
     let here = tempfile::tempdir()?;
     let (from, to) = (here.path().join("model"), here.path().join("to/there"));
     written(&from, true)?;
-    export(&from, &to)?;
+    export(&from, &to, &ExportOptions::default())?;
     for name in [WEIGHTS, CONFIG, TOKENIZER, CARD] {
         assert_eq!(
             fs::read(from.join(name))?,
@@ -115,7 +115,8 @@ fn an_export_is_the_same_model() -> Outcome {
     );
 
     for occupied in [&from, &from.join(WEIGHTS)] {
-        let error = export(&from, occupied).expect_err("there is something");
+        let error =
+            export(&from, occupied, &ExportOptions::default()).expect_err("there is something");
         assert_eq!(error.exit(), Exit::CannotCreate);
     }
     Ok(())
@@ -206,5 +207,44 @@ fn a_tokenizer_beside_the_weights_serves_where_the_header_has_none() -> Outcome 
     );
     fs::remove_file(here.path().join(TOKENIZER))?;
     refusal(here.path(), "tokenizer.json");
+    Ok(())
+}
+
+#[test]
+fn a_language_model_goes_to_hugging_face_s_form_and_back_to_the_bit() -> Outcome {
+    let here = tempfile::tempdir()?;
+    let (from, to) = (here.path().join("model"), here.path().join("hf"));
+    let (_, store) = written(&from, false)?;
+    let options = ExportOptions {
+        format: Format::HuggingFace,
+        ..ExportOptions::default()
+    };
+    export(&from, &to, &options)?;
+    let config: serde_json::Value = serde_json::from_str(&fs::read_to_string(to.join(CONFIG))?)?;
+    assert_eq!(config["model_type"], "gpt2");
+    let loaded = load(&to)?;
+    let bits = |tensor: &Tensor| -> Outcome<Vec<u32>> {
+        let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+        Ok(values.into_iter().map(f32::to_bits).collect())
+    };
+    for (name, tensor) in store.tensors() {
+        assert_eq!(bits(&loaded.tensors[&name])?, bits(&tensor)?, "{name}");
+    }
+    assert_eq!(loaded.tensors.len(), store.names().len());
+
+    // What lies about its sizes, or lacks a part, is refused in one line.
+    let text = fs::read_to_string(to.join(CONFIG))?;
+    let lie = |old: &str, new: &str| fs::write(to.join(CONFIG), text.replace(old, new));
+    lie("\"n_positions\": 8", "\"n_positions\": 9")?;
+    refusal(&to, "do not belong together");
+    lie("\"n_layer\": 1", "\"n_layer\": 2")?;
+    refusal(&to, "h.1.");
+    lie("\"n_head\": 2", "\"n_head\": 0")?;
+    refusal(&to, "n_head");
+    lie("gpt2", "rwkv")?;
+    refusal(&to, "rwkv");
+    fs::write(to.join(CONFIG), &text)?;
+    fs::remove_file(to.join(TOKENIZER))?;
+    refusal(&to, "save_pretrained");
     Ok(())
 }

@@ -1,12 +1,8 @@
 //! From a model to files.
 
-use std::fs;
-use std::io;
 use std::path::Path;
 
-use super::{
-    ADAPTER_CONFIG, ADAPTERS, CARD, CONFIG, Description, TOKENIZER, WEIGHTS, card, load, peft,
-};
+use super::{ADAPTER_CONFIG, ADAPTERS, CARD, CONFIG, Description, TOKENIZER, WEIGHTS, card, peft};
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::model_file::{NamedTensor, write_model_file};
@@ -58,7 +54,7 @@ pub fn write_adapters(
 }
 
 /// Writes everything but the weights.
-fn write_beside(folder: &Path, description: &Description) -> Result<()> {
+pub(super) fn write_beside(folder: &Path, description: &Description) -> Result<()> {
     durable::create_dir_all(folder).map_err(|source| Error::CannotCreate {
         path: folder.into(),
         source,
@@ -70,35 +66,11 @@ fn write_beside(folder: &Path, description: &Description) -> Result<()> {
     put(folder, CARD, &card::text(description))
 }
 
-fn put(folder: &Path, name: &str, text: &str) -> Result<()> {
+pub(super) fn put(folder: &Path, name: &str, text: &str) -> Result<()> {
     let path = folder.join(name);
     Ok(durable::write_file(&path, |w| {
         w.write_all(text.as_bytes())
     })?)
-}
-
-/// Copies the model at `from` into a model folder of its own, `to`.
-///
-/// # Errors
-///
-/// As [`load`] and [`write()`], and if `to` is there already and is not an empty folder.
-pub fn export(from: &Path, to: &Path) -> Result<()> {
-    let occupied = match fs::read_dir(to) {
-        Ok(mut entries) => entries.next().is_some(),
-        Err(error) => error.kind() != io::ErrorKind::NotFound,
-    };
-    if occupied {
-        let source = io::Error::new(
-            io::ErrorKind::AlreadyExists,
-            "is there already, and no empty folder",
-        );
-        return Err(Error::CannotCreate {
-            path: to.into(),
-            source,
-        });
-    }
-    let loaded = load(from)?;
-    write(to, &loaded.description, &loaded.named_tensors())
 }
 
 /// The tables of the configuration, the labels and the results, as one object.

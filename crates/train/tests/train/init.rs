@@ -140,6 +140,15 @@ fn only_adapters_are_stored_and_they_work_as_part_of_the_model() -> TestResult {
         .fold(f64::INFINITY, f64::min);
     let merged = merged["loss"].as_f64().ok_or("no loss")?;
     assert!((merged - best).abs() < 1e-5, "{merged} and {best}");
+
+    let (code, _, errors) = train(folder, &["export", "lora", "--out", "one"])?;
+    assert!(code == 2 && errors.contains("--merge"), "{code}: {errors}");
+    let (code, _, errors) = train(folder, &["export", "lora", "--out", "one", "--merge"])?;
+    assert_eq!(code, 0, "{errors}");
+    let (code, line, errors) = train(folder, &["evaluate", "one", "--split", "val"])?;
+    assert_eq!(code, 0, "{errors}");
+    let one: Value = serde_json::from_str(&line)?;
+    assert_eq!(one["loss"].as_f64(), Some(merged));
     Ok(())
 }
 
