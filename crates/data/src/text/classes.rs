@@ -167,12 +167,12 @@ impl Examples {
                         labels: labels.to_vec(),
                     })?;
             let ids = tokenizer
-                .encode_sequence(&piece.text)
+                .encode_sequence(&piece.text, seq_len)
                 .map_err(|e| e.located(&piece.at))?;
             if ids.is_empty() {
                 return Err(Error::EmptyExample { at: piece.at });
             }
-            examples.push(&ids[..ids.len().min(seq_len)], target as u32);
+            examples.push(&ids, target as u32);
         }
         if examples.targets.is_empty() {
             return Err(Error::Empty {

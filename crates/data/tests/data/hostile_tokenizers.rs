@@ -556,7 +556,12 @@ fn odd_files_do_no_harm() -> TestResult {
             }
         };
         for text in texts {
-            for ids in [tokenizer.encode(text), tokenizer.encode_sequence(text)] {
+            for ids in [
+                tokenizer.encode(text),
+                tokenizer.encode_sequence(text, usize::MAX),
+                tokenizer.encode_sequence(text, 3),
+                tokenizer.encode_sequence(text, 0),
+            ] {
                 match ids {
                     Ok(ids) => {
                         assert!(

@@ -258,3 +258,48 @@ fn settings_that_make_tokens_vary_are_switched_off() -> TestResult {
     assert_eq!(quiet.encode(&text)?, tokenizer.encode(&text)?);
     Ok(())
 }
+
+#[test]
+fn a_long_text_is_cut_before_the_special_tokens_behind_it() -> Result<()> {
+    let special = |id: u32, content: &str| {
+        serde_json::json!({
+            "id": id, "content": content, "special": true, "normalized": false,
+            "single_word": false, "lstrip": false, "rstrip": false,
+        })
+    };
+    let token = |name: &str| serde_json::json!({"SpecialToken": {"id": name, "type_id": 0}});
+    let entry = |name: &str, id: u32| serde_json::json!({"id": name, "ids": [id], "tokens": [name]});
+    let text = serde_json::json!({"Sequence": {"id": "A", "type_id": 0}});
+    let json = serde_json::json!({
+        "version": "1.0",
+        "added_tokens": [special(0, "[CLS]"), special(1, "[SEP]")],
+        "normalizer": null,
+        "pre_tokenizer": {"type": "Whitespace"},
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [token("[CLS]"), text.clone(), token("[SEP]")],
+            "pair": [token("[CLS]"), text, token("[SEP]")],
+            "special_tokens": {"[CLS]": entry("[CLS]", 0), "[SEP]": entry("[SEP]", 1)},
+        },
+        "decoder": null,
+        "model": {
+            "type": "WordLevel", "unk_token": "a",
+            "vocab": {"[CLS]": 0, "[SEP]": 1, "a": 2, "b": 3, "c": 4},
+        },
+    });
+    let tokenizer = Tokenizer::from_json(&json.to_string(), &Place::file("t.json"))?;
+    for (max_len, want) in [
+        (9, &[0, 2, 3, 4, 1][..]),
+        (5, &[0, 2, 3, 4, 1]),
+        (4, &[0, 2, 3, 1]),
+        (3, &[0, 2, 1]),
+        (2, &[0, 1]),
+        (1, &[0]),
+        (0, &[]),
+    ] {
+        let got = tokenizer.encode_sequence("a b c", max_len)?;
+        assert_eq!(got, want, "{max_len}");
+    }
+    assert_eq!(Tokenizer::bytes().encode_sequence("abc", 2)?, [97, 98]);
+    Ok(())
+}

@@ -98,8 +98,7 @@ impl<'a> Embedder<'a> {
                 "the model does not read text; name the files that it should read".into(),
             ));
         };
-        let mut ids = tokenizer.encode_sequence(text)?;
-        ids.truncate(self.model.max_seq_len());
+        let ids = tokenizer.encode_sequence(text, self.model.max_seq_len())?;
         if ids.is_empty() {
             return Err(Error::Data(format!(
                 "the text {text:?} has no tokens; leave it out"

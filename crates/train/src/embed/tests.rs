@@ -76,7 +76,7 @@ fn the_head_makes_of_a_vector_what_the_model_makes_of_its_text() {
     let bias = loaded.tensors["head.bias"].to_vec1::<f32>().unwrap();
     let tokenizer = loaded.description.tokenizer.as_ref().unwrap();
     for embedding in embeddings(&loaded, &["a", "bcd", "eeee"], options()) {
-        let ids = tokenizer.encode_sequence(&embedding.input).unwrap();
+        let ids = tokenizer.encode_sequence(&embedding.input, 100).unwrap();
         let mask = Mask::single(loaded.model.pattern().clone(), ids.len()).unwrap();
         let input = Input::Tokens(ids.into());
         let pass = attn_core::Pass::eval();

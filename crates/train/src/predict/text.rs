@@ -88,8 +88,7 @@ impl<'a> Predictor<'a> {
         };
         match &self.loaded.model {
             model @ (Model::TextClassifier(_) | Model::TextEncoder(_)) => {
-                let mut ids = tokenizer.encode_sequence(text)?;
-                ids.truncate(model.max_seq_len());
+                let ids = tokenizer.encode_sequence(text, model.max_seq_len())?;
                 match ids.is_empty() {
                     true => Err(Error::Data(format!(
                         "the text {text:?} has no tokens; leave it out"

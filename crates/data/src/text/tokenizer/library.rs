@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
-use tokenizers::Tokenizer as Inner;
+use tokenizers::{PostProcessor, Tokenizer as Inner, TruncationDirection};
 
 use super::Start;
 use crate::contain::contain;
@@ -77,6 +77,27 @@ impl Library {
         let encoding = self.call(|inner| inner.encode_fast(text, special))?;
         let encoding = encoding.map_err(refused)?;
         self.checked(encoding.get_ids().to_vec())
+    }
+
+    /// As `encode` with special tokens; of a text with more than `max_len` tokens the end
+    /// is left out, but not the special tokens behind it.
+    pub(super) fn encode_sequence(&self, text: &str, max_len: usize) -> Result<Vec<u32>> {
+        let whole = self.encode(text, true)?;
+        if whole.len() <= max_len {
+            return Ok(whole);
+        }
+        let cut = |inner: &Inner| {
+            let special = inner.get_post_processor().map_or(0, |p| p.added_tokens(false));
+            let mut encoding = inner.encode_fast(text, false)?;
+            let max_len = max_len.saturating_sub(special);
+            encoding.truncate(max_len, 0, TruncationDirection::Right);
+            inner.post_process(encoding, None, true)
+        };
+        let encoding = self.call(cut)?.map_err(refused)?;
+        let mut ids = self.checked(encoding.get_ids().to_vec())?;
+        // Where not even the special tokens fit.
+        ids.truncate(max_len);
+        Ok(ids)
     }
 
     pub(super) fn encode_starts(&self, text: &str) -> Result<Vec<Start>> {

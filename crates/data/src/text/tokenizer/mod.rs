@@ -146,15 +146,20 @@ impl Tokenizer {
     }
 
     /// The tokens of `text`, with the special tokens that the tokenizer puts
-    /// around a sequence, such as `[CLS]` and `[SEP]`.
+    /// around a sequence, such as `[CLS]` and `[SEP]`; `max_len` tokens at most: of a longer
+    /// text the end is left out, but not the special tokens behind it.
     ///
     /// # Errors
     ///
     /// As [`encode`](Self::encode).
-    pub fn encode_sequence(&self, text: &str) -> Result<Vec<u32>> {
+    pub fn encode_sequence(&self, text: &str, max_len: usize) -> Result<Vec<u32>> {
         match &*self.kind {
-            Kind::Library(library) => library.encode(text, true),
-            Kind::Chars(_) | Kind::Bytes => self.encode(text),
+            Kind::Library(library) => library.encode_sequence(text, max_len),
+            Kind::Chars(_) | Kind::Bytes => {
+                let mut ids = self.encode(text)?;
+                ids.truncate(max_len);
+                Ok(ids)
+            }
         }
     }
 
