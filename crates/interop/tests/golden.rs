@@ -279,7 +279,9 @@ fn gpt2_comes_and_goes() -> Result {
 fn llama_comes_and_goes() -> Result {
     let map = there_and_back("llama", Family::Llama, Kind::TextLm, "logits")?;
     assert_eq!(map.module("head"), Some("lm_head"));
-    there_and_back("llama-bias-tied", Family::Llama, Kind::TextLm, "logits")?;
+    for name in ["llama-bias-tied", "llama-linear", "llama-yarn", "llama3"] {
+        there_and_back(name, Family::Llama, Kind::TextLm, "logits")?;
+    }
     Ok(())
 }
 

@@ -260,7 +260,7 @@ fn settings_that_make_tokens_vary_are_switched_off() -> TestResult {
 }
 
 #[test]
-fn a_long_text_is_cut_before_the_special_tokens_behind_it() -> Result<()> {
+fn a_long_text_is_cut_before_the_special_tokens_behind_it() -> TestResult {
     let special = |id: u32, content: &str| {
         serde_json::json!({
             "id": id, "content": content, "special": true, "normalized": false,
@@ -268,7 +268,8 @@ fn a_long_text_is_cut_before_the_special_tokens_behind_it() -> Result<()> {
         })
     };
     let token = |name: &str| serde_json::json!({"SpecialToken": {"id": name, "type_id": 0}});
-    let entry = |name: &str, id: u32| serde_json::json!({"id": name, "ids": [id], "tokens": [name]});
+    let entry =
+        |name: &str, id: u32| serde_json::json!({"id": name, "ids": [id], "tokens": [name]});
     let text = serde_json::json!({"Sequence": {"id": "A", "type_id": 0}});
     let json = serde_json::json!({
         "version": "1.0",

@@ -81,10 +81,15 @@ impl Stored {
         match missed {
             None => Ok(()),
             Some(Parameter { name, shape }) => {
+                let remedy = match &self.values {
+                    Values::Foreign(_) => {
+                        "it was saved without its head: start a run from it with init.head = \"new\""
+                    }
+                    _ => "take the adapters from their run again",
+                };
                 let path = self.path.display();
                 Err(Error::Data(format!(
-                    "{path}: has no `{name}` of shape {shape:?}; take the adapters from their run \
-                     again"
+                    "{path}: has no `{name}` of shape {shape:?}; {remedy}"
                 )))
             }
         }

@@ -238,7 +238,7 @@ fn an_override_is_named_by_its_text() -> TestResult {
             "unknown table",
             "optim.lr=3",
             "--set `optim.lr=3`: unknown table [optim]; \
-             known: [run], [data], [model], [train], [eval] and [checkpoint]",
+             known: [run], [init], [data], [model], [train], [eval] and [checkpoint]",
         ),
         (
             "wrong type",

@@ -87,7 +87,9 @@ impl Library {
             return Ok(whole);
         }
         let cut = |inner: &Inner| {
-            let special = inner.get_post_processor().map_or(0, |p| p.added_tokens(false));
+            let special = inner
+                .get_post_processor()
+                .map_or(0, |p| p.added_tokens(false));
             let mut encoding = inner.encode_fast(text, false)?;
             let max_len = max_len.saturating_sub(special);
             encoding.truncate(max_len, 0, TruncationDirection::Right);
