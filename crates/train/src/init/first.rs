@@ -127,12 +127,13 @@ impl Init {
         let table = &self.table;
         let names: Vec<&str> = plan.origins.iter().map(|(p, _)| p.name.as_str()).collect();
         for pattern in table.freeze() {
-            let matched = names.iter().filter(|name| pattern.matches(name));
-            let before = first.frozen.len();
-            first.frozen.extend(matched.map(|&name| name.to_owned()));
-            if first.frozen.len() == before && !names.iter().any(|n| pattern.matches(n)) {
+            let matched: Vec<&str> = (names.iter().copied())
+                .filter(|name| pattern.matches(name))
+                .collect();
+            if matched.is_empty() {
                 return nothing_like("freeze", pattern, &names);
             }
+            first.frozen.extend(matched.into_iter().map(str::to_owned));
         }
         let known = |pattern: &Names| {
             let all = names.iter().copied();

@@ -67,7 +67,7 @@ impl Plan {
                 }
                 Some(from)
                     if other_tokens
-                        && from[1..] == parameter.shape[1..]
+                        && from.get(1..) == parameter.shape.get(1..)
                         && has_token_rows(model, name) =>
                 {
                     Origin::Rows

@@ -103,31 +103,21 @@ impl Adapters {
         if !self.names.contains_key(&a) {
             return Ok(weight);
         }
+        let rank = self.lora.rank();
+        let fits = match shape[..] {
+            [d_out, d_in] => self.shape(&a)? == [rank, d_in] && self.shape(&b)? == [d_out, rank],
+            _ => false,
+        };
+        if !fits {
+            return Err(self.bad(format!("the adapter of `{name}` has another shape")));
+        }
         let tensor = |values, shape: &[usize]| Tensor::from_vec(values, shape, &Device::Cpu);
         let (weight, a, b) = (
             tensor(weight, &shape)?,
             tensor(self.values(&a)?, self.shape(&a)?)?,
             tensor(self.values(&b)?, self.shape(&b)?)?,
         );
-        let fits = weight.rank() == 2
-            && (a.dim(1)?, b.dim(0)?, b.dim(1)?) == (weight.dim(1)?, weight.dim(0)?, a.dim(0)?);
-        if !fits {
-            return Err(self.bad(format!("the adapter of `{name}` has another shape")));
-        }
         Ok(self.lora.merge(&weight, &a, &b)?.flatten_all()?.to_vec1()?)
-    }
-
-    /// Adapters and everything else that is stored here, by names of parameters.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be read.
-    pub(super) fn tensors(&self) -> Result<BTreeMap<String, Tensor>> {
-        let tensor = |ours: &String| {
-            let tensor = Tensor::from_vec(self.values(ours)?, self.shape(ours)?, &Device::Cpu)?;
-            Ok((ours.clone(), tensor))
-        };
-        self.names.keys().map(tensor).collect()
     }
 
     fn values(&self, ours: &str) -> Result<Vec<f32>> {

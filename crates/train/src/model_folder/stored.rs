@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candle_core::Tensor;
 use models::Parameter;
 
 use super::Description;
@@ -111,19 +110,6 @@ impl Stored {
                 })?;
                 Ok((base.read(name)?, shape))
             }),
-        }
-    }
-
-    /// Adapters and what was trained beside them, by name; nothing of a model that is
-    /// stored whole.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be read.
-    pub fn adapters(&self) -> Result<BTreeMap<String, Tensor>> {
-        match &self.values {
-            Values::Own(_) | Values::Foreign(_) => Ok(BTreeMap::new()),
-            Values::Adapted { adapters, .. } => adapters.tensors(),
         }
     }
 

@@ -175,6 +175,55 @@ fn adapters_are_refused_beside_other_weights() -> TestResult {
 }
 
 #[test]
+fn damaged_adapters_are_refused_in_one_line() -> TestResult {
+    let run = with_base(&[])?;
+    let lora = run.out("lora");
+    run.finish(&lora, &LORA)?;
+    let file = lora.join("model/adapter_model.safetensors");
+    let sound = fs::read(&file)?;
+    let folder = lora.parent().ok_or("no folder")?;
+    // Of the same length each, so that only the header changes.
+    for (old, new, words) in [
+        (
+            "wq.lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[2,16]",
+            "wq.lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[16,2]",
+            "not of the rank 2",
+        ),
+        (
+            "wq.lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[2,16]",
+            "wq.lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[32]  ",
+            "not of the rank 2",
+        ),
+        (
+            "wq.lora_B.weight\":{\"dtype\":\"F32\",\"shape\":[16,2]",
+            "wq.lora_B.weight\":{\"dtype\":\"F32\",\"shape\":[2,16]",
+            "another shape",
+        ),
+        (
+            "wq.lora_B.weight\":{\"dtype\":\"F32\",\"shape\":[16,2]",
+            "wq.lora_B.weight\":{\"dtype\":\"F32\",\"shape\":[32]  ",
+            "another shape",
+        ),
+        ("0.attn.wq.lora_B", "0.attn.wk.lora_B", "is there, but not"),
+    ] {
+        let at = sound
+            .windows(old.len())
+            .position(|bytes| bytes == old.as_bytes())
+            .ok_or_else(|| format!("no {old}"))?;
+        let mut damaged = sound.clone();
+        damaged[at..at + old.len()].copy_from_slice(new.as_bytes());
+        fs::write(&file, damaged)?;
+        let (code, _, errors) = train(folder, &["evaluate", "lora", "--split", "val"])?;
+        assert_eq!(code, 65, "{new}: {errors}");
+        assert!(
+            errors.contains(words) && errors.lines().count() == 1,
+            "{new}: {errors}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn what_does_not_fit_is_refused_before_the_run_has_a_folder() -> TestResult {
     let run = with_base(&[])?;
     for (set, code, words) in [
