@@ -76,8 +76,8 @@ pub enum Error {
     /// Weights inside the model that nothing of ours reads, so that the file computes
     /// something else than its config.json says.
     #[error(
-        "the weights have `{theirs}`, and {others} more, which {family} as config.json describes \
-         it does not; use the weights that config.json came with"
+        "the weights have `{}`, and {others} more, which {family} as config.json describes it \
+         does not; use the weights that config.json came with", theirs.escape_debug()
     )]
     UnknownTensors {
         /// The family.

@@ -28,7 +28,10 @@ impl Keys {
     pub(crate) fn parse(file: &'static str, text: &str) -> Result<Self, Error> {
         let wrong = |message: String| Error::Json { file, message };
         if text.len() > MAX_BYTES {
-            return Err(wrong(format!("{} bytes are too many", text.len())));
+            let bytes = text.len();
+            return Err(wrong(format!(
+                "{bytes} bytes are too many, at most {MAX_BYTES} are read"
+            )));
         }
         match serde_json::from_str(text) {
             Ok(Value::Object(map)) => Ok(Self {

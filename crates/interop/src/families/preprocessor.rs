@@ -79,6 +79,9 @@ impl Preprocessor {
             }
         };
         let (mean, std) = (list("image_mean")?, list("image_std")?);
+        if mean.iter().any(|mean| mean.abs() > 1e6) {
+            return Err(keys.not("image_mean", "a list of numbers from -1000000 to 1000000"));
+        }
         match std.iter().all(|&std| std > 0.0 && std <= 1e6) {
             true => Ok(Some((mean, std))),
             false => Err(keys.not("image_std", "a list of numbers above 0, at most 1000000")),

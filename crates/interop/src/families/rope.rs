@@ -16,15 +16,27 @@ pub(super) fn read(keys: &Keys, max_seq_len: usize) -> Result<Value, Error> {
         (None, new) => new,
     };
     let theta = keys.positive("rope_theta", 1e4, MAX)?;
+    whole(keys)?;
     let Some(table) = table else {
         return Ok(json!({ "rotary": { "theta": theta } }));
     };
     let theta = table.positive("rope_theta", theta, MAX)?;
+    whole(&table)?;
     Ok(match scaling(&table, max_seq_len)? {
         None => json!({ "rotary": { "theta": theta } }),
         Some(scaling) => json!({ "rotary": { "theta": theta, "scaling": scaling } }),
     })
 }
+
+/// Refuses to turn a part of the channels of each head.
+fn whole(keys: &Keys) -> Result<(), Error> {
+    match keys.number(PARTIAL)? {
+        None | Some(1.0) => Ok(()),
+        Some(_) => Err(keys.unsupported(PARTIAL, "use a model that turns all channels of a head")),
+    }
+}
+
+const PARTIAL: &str = "partial_rotary_factor";
 
 /// Largest constant that is taken for a meant one.
 const MAX: f64 = 1e12;
