@@ -125,28 +125,4 @@ impl KeyMap {
         }
         assemblies
     }
-
-    /// The module of theirs that is one of our linear maps, by its name without `.weight`,
-    /// as PEFT calls it: `blocks.0.attn.wq` is `bert.encoder.layer.0.attention.self.query`.
-    /// `None` if there is none, or none that is this map alone (GPT-2's `c_attn`).
-    pub fn module(&self, ours: &str) -> Option<&str> {
-        let weight = |name: &str| name.strip_suffix(".weight") == Some(ours);
-        let entry = self.entries.iter().find(|entry| weight(&entry.ours))?;
-        let shared = |other: &&Entry| other.theirs == entry.theirs;
-        match self.entries.iter().filter(shared).count() {
-            1 => entry.theirs.strip_suffix(".weight"),
-            _ => None,
-        }
-    }
-
-    /// Our linear map that is this module of theirs, if it is one alone: the other way of
-    /// [`KeyMap::module`].
-    pub fn of_module(&self, theirs: &str) -> Option<&str> {
-        let weight = |name: &str| name.strip_suffix(".weight") == Some(theirs);
-        let mut entries = self.entries.iter().filter(|entry| weight(&entry.theirs));
-        match (entries.next(), entries.next()) {
-            (Some(entry), None) => entry.ours.strip_suffix(".weight"),
-            _ => None,
-        }
-    }
 }

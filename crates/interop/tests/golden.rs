@@ -260,26 +260,19 @@ fn with(model: &ModelConfig, keys: &[(&str, serde_json::Value)]) -> Result<Model
 fn gpt2_comes_and_goes() -> Result {
     let map = there_and_back("gpt2", Family::Gpt2, Kind::TextLm, "logits")?;
     assert!(map.dropped.is_empty());
-    assert_eq!(
-        map.module("blocks.0.mlp.up"),
-        Some("transformer.h.0.mlp.c_fc")
-    );
-    assert_eq!(
-        map.of_module("transformer.h.0.mlp.c_fc"),
-        Some("blocks.0.mlp.up")
-    );
-    // One module holds three of our maps.
-    assert_eq!(map.module("blocks.0.attn.wq"), None);
-    assert_eq!(map.of_module("transformer.h.0.attn.c_attn"), None);
     there_and_back("gpt2-body", Family::Gpt2, Kind::TextLm, "logits")?;
     Ok(())
 }
 
 #[test]
 fn llama_comes_and_goes() -> Result {
-    let map = there_and_back("llama", Family::Llama, Kind::TextLm, "logits")?;
-    assert_eq!(map.module("head"), Some("lm_head"));
-    for name in ["llama-bias-tied", "llama-linear", "llama-yarn", "llama3"] {
+    for name in [
+        "llama",
+        "llama-bias-tied",
+        "llama-linear",
+        "llama-yarn",
+        "llama3",
+    ] {
         there_and_back(name, Family::Llama, Kind::TextLm, "logits")?;
     }
     Ok(())
@@ -295,21 +288,13 @@ fn vit_comes_and_goes() -> Result {
 
 #[test]
 fn bert_comes_and_goes() -> Result {
-    let map = there_and_back(
+    there_and_back(
         "bert-classifier",
         Family::Bert,
         Kind::TextClassifier,
         "logits",
     )?;
-    assert_eq!(
-        map.module("blocks.0.attn.wq"),
-        Some("bert.encoder.layer.0.attention.self.query")
-    );
-    let map = there_and_back("bert", Family::Bert, Kind::TextEncoder, "mean")?;
-    assert_eq!(
-        map.module("blocks.1.mlp.down"),
-        Some("encoder.layer.1.output.dense")
-    );
+    there_and_back("bert", Family::Bert, Kind::TextEncoder, "mean")?;
     // A head of another task is left behind.
     let map = there_and_back("bert-masked-lm", Family::Bert, Kind::TextEncoder, "mean")?;
     assert!(map.dropped.iter().any(|name| name.starts_with("cls.")));

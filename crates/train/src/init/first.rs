@@ -17,12 +17,12 @@ use crate::model_folder::Stored;
 /// What a model starts with beside its seed; the default is nothing.
 #[derive(Debug, Default)]
 pub struct First {
-    /// The model, and which of its parameters are taken as they are or resampled.
+    /// The model, and which of its parameters are taken as they are.
     source: Option<Stored>,
-    values: Vec<(Parameter, Origin)>,
+    values: Vec<Parameter>,
+    /// Tables of positions at their new length.
+    resampled: Vec<(Parameter, Vec<f32>)>,
     rows: Vec<Rows>,
-    /// What tables of positions are resampled between, if they are of grids.
-    grids: Option<Grids>,
     frozen: BTreeSet<String>,
     adapters: Vec<(Parameter, Lora)>,
     /// Hash of the weights that the adapters belong to, and the parameters that have
@@ -64,10 +64,9 @@ impl Init {
             ignored: plan.ignored.clone(),
             ..Report::default()
         };
-        let mut first = First {
-            grids: Grids::of(&self.source.description.config.model, &config.model),
-            ..First::default()
-        };
+        let mut first = First::default();
+        // What tables of positions are resampled between, if they are of grids.
+        let grids = Grids::of(&self.source.description.config.model, &config.model);
         let mut kept = BTreeSet::new();
         let mut known = None;
         for (parameter, origin) in &plan.origins {
@@ -75,12 +74,15 @@ impl Init {
             match origin {
                 Origin::New => report.new.push(name.clone()),
                 Origin::Loaded => {
-                    first.values.push((parameter.clone(), origin.clone()));
+                    first.values.push(parameter.clone());
                     kept.insert(name.clone());
                     report.loaded += 1;
                 }
                 Origin::Resampled { from } => {
-                    first.values.push((parameter.clone(), origin.clone()));
+                    let grids = grids.filter(|_| name == "position.weight");
+                    let table = resample(self.source.read(name)?, from, shape, grids)
+                        .map_err(|error| self.misfit(name, &error))?;
+                    first.resampled.push((parameter.clone(), table));
                     report
                         .adapted
                         .push(format!("{name}, {} to {} rows", from[0], shape[0]));
@@ -120,6 +122,14 @@ impl Init {
         report.n_trained = report.n_params - frozen;
         first.source = Some(self.source);
         Ok((first, report))
+    }
+
+    fn misfit(&self, name: &str, error: &Error) -> Error {
+        Error::Data(format!(
+            "{}: `{name}` cannot become positions of another length: {error}; take another model, \
+             or draw them with init.ignore = [\"{name}\"]",
+            self.path().display()
+        ))
     }
 
     /// Says which parameters stay as they are and which projections get adapters.
@@ -185,7 +195,7 @@ fn resample(
         Some(Grids { leading, from, to }) => resample::bicubic(&table, leading, from, to),
         None => resample::linear(&table, to[0]),
     };
-    let resampled = resampled.map_err(|error| Error::Data(format!("positions: {error}")))?;
+    let resampled = resampled.map_err(|error| Error::Data(error.to_string()))?;
     Ok(resampled.flatten_all()?.to_vec1()?)
 }
 
@@ -236,21 +246,18 @@ impl First {
     /// The device cannot hold the values.
     pub fn store(&self, seed: u64, device: &Device) -> Result<ParamStore> {
         let store = ParamStore::new(seed, DType::F32, device);
-        let source = self.source.iter().flat_map(|source| {
-            let of_source = move |entry| (source, entry);
-            self.values.iter().map(of_source)
-        });
-        // One tensor at a time: the store has a copy of its own.
-        for (source, (Parameter { name, shape }, origin)) in source {
-            let values = match origin {
-                Origin::Resampled { from } => {
-                    let grids = self.grids.filter(|_| name == "position.weight");
-                    resample(source.read(name)?, from, shape, grids)?
-                }
-                _ => source.read(name)?,
-            };
+        let insert = |Parameter { name, shape }: &Parameter, values: Vec<f32>| -> Result<()> {
             let tensor = Tensor::from_vec(values, shape.as_slice(), &Device::Cpu)?;
-            store.insert(name, &tensor)?;
+            Ok(store.insert(name, &tensor)?)
+        };
+        // One tensor at a time: the store has a copy of its own.
+        for source in &self.source {
+            for parameter in &self.values {
+                insert(parameter, source.read(&parameter.name)?)?;
+            }
+        }
+        for (parameter, values) in &self.resampled {
+            insert(parameter, values.clone())?;
         }
         for (module, lora) in &self.adapters {
             store.adapt(&module.name, module.shape[1], module.shape[0], lora)?;

@@ -79,6 +79,19 @@ impl<'a> NamedTensor<'a> {
         Self { float, ..self }
     }
 
+    /// Its numbers, row by row; ids are none.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read from their device.
+    pub fn numbers(&self) -> candle_core::Result<Vec<f32>> {
+        match self.values {
+            Values::Slice(values) => Ok(values.to_vec()),
+            Values::Tensor(tensor) => tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1(),
+            Values::Ids(_) => Ok(Vec::new()),
+        }
+    }
+
     /// Type of the stored elements.
     fn dtype(&self) -> Dtype {
         match self.values {

@@ -1,12 +1,13 @@
 //! Weights of which only a part is stored: adapters, and what was trained beside them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use attn_core::{Lora, lora};
 use candle_core::{Device, Tensor};
 
-use super::peft;
+use super::peft::{Layout, Part};
+use crate::config::RunConfig;
 use crate::error::{Error, Result};
 use crate::model_file::Weights;
 
@@ -15,46 +16,39 @@ use crate::model_file::Weights;
 pub(super) struct Adapters {
     file: Weights,
     lora: Lora,
-    /// Names in the file by names of parameters.
-    names: BTreeMap<String, String>,
+    /// By our names: the tensor, and where in it.
+    parts: BTreeMap<String, (String, Part)>,
 }
 
 impl Adapters {
-    /// Takes `file` apart; `names` turns the names in it into those of parameters.
+    /// Takes `file`, which a run of `config` has written, apart.
     ///
     /// # Errors
     ///
-    /// A matrix of an adapter without its other one, or of another rank.
-    pub(super) fn new(file: Weights, lora: Lora, names: &peft::Names) -> Result<Self> {
-        let mut ours = BTreeMap::new();
-        for (theirs, _) in file.tensors() {
-            ours.insert(names.ours(theirs), theirs.to_owned());
-        }
-        let adapters = Self {
-            file,
-            lora,
-            names: ours,
-        };
-        adapters.check()?;
-        Ok(adapters)
-    }
-
-    fn check(&self) -> Result<()> {
-        for name in self.names.keys() {
-            let pairs = [(lora::A, lora::B), (lora::B, lora::A)];
-            let missing = pairs.into_iter().find_map(|(one, other)| {
-                let other = format!("{}{other}", name.strip_suffix(one)?);
-                (!self.names.contains_key(&other)).then_some(other)
-            });
-            if let Some(missing) = missing {
-                return Err(self.bad(format!("`{name}` is there, but not `{missing}`")));
+    /// A tensor that is no part of the model, an adapter that is missing, one of another
+    /// shape.
+    pub(super) fn new(file: Weights, config: &RunConfig, lora: Lora) -> Result<Self> {
+        let bad = |what: String| damaged(file.path(), &what);
+        let names: BTreeSet<&str> = file.tensors().map(|(name, _)| name).collect();
+        let layout = Layout::to_read(config, &names).map_err(|error| bad(error.to_string()))?;
+        let mut parts = BTreeMap::new();
+        for piece in layout.into_pieces() {
+            let (name, shape) = (piece.name, piece.shape);
+            match file.info(&name) {
+                None => return Err(bad(format!("lacks `{name}`"))),
+                Some(info) if info.shape != shape => {
+                    let found = &info.shape;
+                    return Err(bad(format!(
+                        "`{name}` is of shape {found:?}, not {shape:?}"
+                    )));
+                }
+                Some(_) => {}
             }
-            if name.ends_with(lora::A) && self.shape(name)?.first() != Some(&self.lora.rank()) {
-                let rank = self.lora.rank();
-                return Err(self.bad(format!("`{name}` is not of the rank {rank}")));
+            for part in piece.parts {
+                parts.insert(part.ours.clone(), (name.clone(), part));
             }
         }
-        Ok(())
+        Ok(Self { file, lora, parts })
     }
 
     /// Hash of the adapters.
@@ -73,10 +67,9 @@ impl Adapters {
 
     /// Puts the shapes of parameters that are stored whole among `parameters`.
     pub(super) fn replace(&self, parameters: &mut BTreeMap<String, Vec<usize>>) {
-        for (ours, theirs) in &self.names {
-            let is_adapter = ours.ends_with(lora::A) || ours.ends_with(lora::B);
-            if let (false, Some(info)) = (is_adapter, self.file.info(theirs)) {
-                parameters.insert(ours.clone(), info.shape.clone());
+        for (ours, (_, part)) in &self.parts {
+            if !part.is_adapter() {
+                parameters.insert(ours.clone(), part.shape.clone());
             }
         }
     }
@@ -92,54 +85,43 @@ impl Adapters {
         name: &str,
         base: impl FnOnce() -> Result<(Vec<f32>, Vec<usize>)>,
     ) -> Result<Vec<f32>> {
-        if self.names.contains_key(name) {
-            return self.values(name);
+        if let Some((values, _)) = self.values(name)? {
+            return Ok(values);
         }
         let (weight, shape) = base()?;
-        let Some(module) = name.strip_suffix(".weight") else {
+        let module = name.strip_suffix(".weight").unwrap_or(name);
+        let matrix = |matrix| self.values(&format!("{module}.{matrix}"));
+        let Some((a, b)) = matrix(lora::A)?.zip(matrix(lora::B)?) else {
             return Ok(weight);
         };
-        let [a, b] = [lora::A, lora::B].map(|part| format!("{module}.{part}"));
-        if !self.names.contains_key(&a) {
-            return Ok(weight);
-        }
-        let rank = self.lora.rank();
-        let fits = match shape[..] {
-            [d_out, d_in] => self.shape(&a)? == [rank, d_in] && self.shape(&b)? == [d_out, rank],
-            _ => false,
-        };
-        if !fits {
-            return Err(self.bad(format!("the adapter of `{name}` has another shape")));
+        if shape != [b.1[0], a.1[1]] {
+            return Err(damaged(
+                self.path(),
+                &format!("the adapter of `{name}` has another shape"),
+            ));
         }
         let tensor = |values, shape: &[usize]| Tensor::from_vec(values, shape, &Device::Cpu);
         let (weight, a, b) = (
             tensor(weight, &shape)?,
-            tensor(self.values(&a)?, self.shape(&a)?)?,
-            tensor(self.values(&b)?, self.shape(&b)?)?,
+            tensor(a.0, a.1)?,
+            tensor(b.0, b.1)?,
         );
         Ok(self.lora.merge(&weight, &a, &b)?.flatten_all()?.to_vec1()?)
     }
 
-    fn values(&self, ours: &str) -> Result<Vec<f32>> {
-        Ok(self.file.read(self.theirs(ours)?)?)
+    /// Values and shape of what is stored under the name `ours`, if anything is.
+    fn values(&self, ours: &str) -> Result<Option<(Vec<f32>, &[usize])>> {
+        let Some((name, part)) = self.parts.get(ours) else {
+            return Ok(None);
+        };
+        let values = part.take(self.file.read(name)?)?;
+        Ok(Some((values, &part.shape)))
     }
+}
 
-    fn shape(&self, ours: &str) -> Result<&[usize]> {
-        let info = self.file.info(self.theirs(ours)?);
-        let info = info.ok_or_else(|| self.bad(format!("`{ours}` is missing")))?;
-        Ok(&info.shape)
-    }
-
-    fn theirs(&self, ours: &str) -> Result<&str> {
-        let name = self.names.get(ours);
-        name.map(String::as_str)
-            .ok_or_else(|| self.bad(format!("`{ours}` is missing")))
-    }
-
-    fn bad(&self, what: String) -> Error {
-        let path = self.path().display();
-        Error::Data(format!(
-            "{path}: {what}; take the adapters from their run again"
-        ))
-    }
+fn damaged(path: &Path, what: &str) -> Error {
+    let path = path.display();
+    Error::Data(format!(
+        "{path}: {what}; take the adapters from their run again"
+    ))
 }

@@ -3,19 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use attn_core::lora;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use data::Place;
 use data::audio::Normalize;
 use data::text::Tokenizer;
-use models::{DataSizes, Modality, Model, Parameter};
+use models::{DataSizes, Modality, Model};
 use serde::de::DeserializeOwned;
 
 use super::adapter::Adapters;
 use super::hugging_face;
 use super::stored::{Stored, Values};
-use super::{ADAPTERS, Description, LoadedModel, TOKENIZER, WEIGHTS, key, peft};
+use super::{ADAPTERS, Description, LoadedModel, TOKENIZER, WEIGHTS, key};
 use crate::config::{DataTable, Document, RunConfig};
 use crate::error::{Error, Result};
 use crate::model_file::{INDEX, Weights, refuse_foreign};
@@ -98,16 +97,7 @@ pub fn open(path: &Path) -> Result<Stored> {
             from.display()
         ));
     }
-    let modules = models::adaptable(&description.config.model)?;
-    let parameters = models::parameters(&description.config.model)?;
-    let of_module = |module: &Parameter| [lora::A, lora::B].map(|m| format!("{}.{m}", module.name));
-    let names: Vec<String> = modules
-        .iter()
-        .flat_map(of_module)
-        .chain(parameters.into_iter().map(|parameter| parameter.name))
-        .collect();
-    let names = peft::Names::of(names.iter().map(String::as_str));
-    let adapters = Adapters::new(file, lora.adapter(), &names)?;
+    let adapters = Adapters::new(file, &description.config, lora.adapter())?;
     let base = Box::new(base);
     let values = Values::Adapted { base, adapters };
     Ok(Stored {

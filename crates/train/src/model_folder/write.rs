@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{ADAPTER_CONFIG, ADAPTERS, CARD, CONFIG, Description, TOKENIZER, WEIGHTS, card, peft};
+use super::peft::{self, Layout};
+use super::{ADAPTER_CONFIG, ADAPTERS, CARD, CONFIG, Description, TOKENIZER, WEIGHTS, card};
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::model_file::{NamedTensor, write_model_file};
@@ -34,22 +35,30 @@ pub fn write_adapters(
     tensors: &[NamedTensor<'_>],
 ) -> Result<()> {
     write_beside(folder, description)?;
-    let renamed: Vec<NamedTensor<'_>> = tensors
+    let names = tensors.iter().map(|tensor| tensor.name.as_ref());
+    let layout = Layout::to_write(&description.config, &names.collect())?;
+    let mut stored = Vec::new();
+    for piece in layout.pieces() {
+        let of_piece =
+            |tensor: &&NamedTensor<'_>| piece.parts.iter().any(|p| p.ours == tensor.name);
+        let ours = tensors.iter().filter(of_piece);
+        let ours = ours.map(|tensor| Ok((tensor.name.as_ref(), tensor.numbers()?)));
+        stored.push((piece, piece.values(ours.collect::<Result<_>>()?)?));
+    }
+    let stored: Vec<NamedTensor<'_>> = stored
         .iter()
-        .map(|tensor| NamedTensor {
-            name: peft::theirs(&tensor.name).into(),
-            ..tensor.clone()
+        .map(|(piece, values)| {
+            NamedTensor::slice(piece.name.as_str(), piece.shape.as_slice(), values)
         })
         .collect();
-    let names = tensors.iter().map(|tensor| tensor.name.as_ref());
-    if let Some(config) = peft::config_json(description, names) {
+    if let Some(config) = peft::config_json(&description.config, &layout) {
         put(folder, ADAPTER_CONFIG, &config)?;
     }
     let weights = folder.join(ADAPTERS);
     Ok(write_model_file(
         &weights,
         &description.metadata(),
-        &renamed,
+        &stored,
     )?)
 }
 

@@ -112,10 +112,10 @@ fn only_adapters_are_stored_and_they_work_as_part_of_the_model() -> TestResult {
     let stored = tensors(&out.join("model"))?;
     assert_eq!(stored.len(), 2 * 2 * 2);
     for block in 0..2 {
-        for module in ["attn.wq", "mlp.up"] {
+        for module in ["attn.c_attn", "mlp.c_fc"] {
             for part in ["lora_A", "lora_B"] {
                 let name = format!(
-                    "adapter_model.safetensors: base_model.model.blocks.{block}.{module}.{part}.weight"
+                    "adapter_model.safetensors: base_model.model.transformer.h.{block}.{module}.{part}.weight"
                 );
                 assert!(stored.contains_key(&name), "{name}: {:?}", stored.keys());
             }
@@ -185,26 +185,30 @@ fn damaged_adapters_are_refused_in_one_line() -> TestResult {
     // Of the same length each, so that only the header changes.
     for (old, new, words) in [
         (
-            "wq.lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[2,16]",
-            "wq.lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[16,2]",
-            "not of the rank 2",
+            "c_attn.lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[2,16]",
+            "c_attn.lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[16,2]",
+            "is of shape [16, 2], not [2, 16]",
         ),
         (
-            "wq.lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[2,16]",
-            "wq.lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[32]  ",
-            "not of the rank 2",
+            "c_attn.lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[2,16]",
+            "c_attn.lora_A.weight\":{\"dtype\":\"F32\",\"shape\":[32]  ",
+            "is of shape [32], not [2, 16]",
         ),
         (
-            "wq.lora_B.weight\":{\"dtype\":\"F32\",\"shape\":[16,2]",
-            "wq.lora_B.weight\":{\"dtype\":\"F32\",\"shape\":[2,16]",
-            "another shape",
+            "c_attn.lora_B.weight\":{\"dtype\":\"F32\",\"shape\":[48,2]",
+            "c_attn.lora_B.weight\":{\"dtype\":\"F32\",\"shape\":[2,48]",
+            "is of shape [2, 48], not [48, 2]",
         ),
         (
-            "wq.lora_B.weight\":{\"dtype\":\"F32\",\"shape\":[16,2]",
-            "wq.lora_B.weight\":{\"dtype\":\"F32\",\"shape\":[32]  ",
-            "another shape",
+            "h.0.attn.c_attn.lora_B.weight\":",
+            "h.0.attn.c_proj.lora_B.weight\":",
+            "c_proj.lora_B.weight`, which is no part of the model",
         ),
-        ("0.attn.wq.lora_B", "0.attn.wk.lora_B", "is there, but not"),
+        (
+            "h.0.attn.c_attn.lora_B.weight\":",
+            "wpe.weight\":                   ",
+            "lacks `base_model.model.transformer.h.0.attn.c_attn.lora_B.weight`",
+        ),
     ] {
         let at = sound
             .windows(old.len())
