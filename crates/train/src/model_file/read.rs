@@ -151,16 +151,24 @@ impl ModelFile {
                 misfits: vec![misfit],
             });
         }
-        let Some(reader) = decode::reader(info.dtype) else {
-            return Err(ModelFileError::NotWeights {
-                path: self.path.clone(),
-                tensor: name.to_owned(),
-                dtype: info.dtype,
-            });
-        };
+        let reader = self.reader(name)?;
         let at = self.data + info.range.start;
         decode::read(reader, &self.file, at, info.dtype.size(), values)
             .map_err(|error| FileError::new("read", &self.path, error).into())
+    }
+
+    /// How numbers of the type of a tensor are read.
+    ///
+    /// # Errors
+    ///
+    /// There is no such tensor, or it does not hold floats.
+    pub(super) fn reader(&self, name: &str) -> Result<decode::Reader, ModelFileError> {
+        let dtype = self.info(name)?.dtype;
+        decode::reader(dtype).ok_or_else(|| ModelFileError::NotWeights {
+            path: self.path.clone(),
+            tensor: name.to_owned(),
+            dtype,
+        })
     }
 
     /// Feeds the bytes of one of its tensors to `hasher`.

@@ -146,6 +146,15 @@ impl Weights {
         misfits(&self.path, self.tensors(), tensors)
     }
 
+    /// Checks that a tensor can be read, without reading it.
+    ///
+    /// # Errors
+    ///
+    /// There is no such tensor, or it does not hold floats.
+    pub fn check(&self, name: &str) -> Result<(), ModelFileError> {
+        self.file_of(name)?.reader(name).map(drop)
+    }
+
     /// Reads one tensor as `f32`, whatever float it is stored as.
     ///
     /// # Errors

@@ -85,12 +85,12 @@ pub fn export(from: &Path, to: &Path, options: &ExportOptions) -> Result<()> {
 }
 
 fn native(stored: &Stored, to: &Path, options: &ExportOptions) -> Result<()> {
-    write_beside(to, &stored.description)?;
     let mut tensors = Vec::new();
     for (name, shape) in stored.parameters() {
         let values = stored.read(&name)?;
         tensors.push((name, shape, values));
     }
+    write_beside(to, &stored.description)?;
     write(to, &stored.description.metadata(), &tensors, options)
 }
 

@@ -28,13 +28,20 @@ pub(super) struct Foreign {
     entries: BTreeMap<String, Entry>,
 }
 
-/// Whether `folder` is in Hugging Face's form: its configuration names a type of model.
+/// Whether `folder` is in Hugging Face's form: its configuration names a type of model, or
+/// is none that can be read, beside weights that do not carry one of ours.
 pub(super) fn is_one(folder: &Path) -> bool {
-    let text = read_text(&folder.join(CONFIG));
+    let path = folder.join(CONFIG);
+    let text = read_text(&path);
     let json = text.ok().and_then(|text| serde_json::from_str(&text).ok());
-    json.is_some_and(|json: serde_json::Value| {
+    let is_named = json.is_some_and(|json: serde_json::Value| {
         json.get("model_type").is_some() || json.get("architectures").is_some()
-    })
+    });
+    let carries_none = || {
+        let weights = Weights::open(folder);
+        weights.is_ok_and(|weights| !weights.metadata().contains_key(super::key::CONFIG))
+    };
+    is_named || (path.is_file() && carries_none())
 }
 
 /// Opens the model in `folder`; reads no weights.
@@ -77,6 +84,7 @@ pub(super) fn open(folder: &Path) -> Result<Stored> {
                 ),
             ));
         }
+        weights.check(&entry.theirs)?;
     }
 
     let model = checkpoint.model();

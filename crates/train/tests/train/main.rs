@@ -9,6 +9,7 @@ mod embed;
 mod explain;
 mod folders;
 mod graphs;
+mod hostile_models;
 mod init;
 mod kill;
 mod memory;
