@@ -50,7 +50,7 @@ pub fn n_params(config: &ModelConfig) -> u64 {
         None if config.tied() || config.pooling().is_some() => 0,
         None => vocab * d,
     };
-    let front = front_params(config) + text_params(config);
+    let front = front_params(config) + speech_params(config) + text_params(config);
     front + (vocab + positions) * d + patches + layers_params(config) + head
 }
 
@@ -112,7 +112,22 @@ fn front_maps(config: &ModelConfig) -> [u64; 2] {
     match speech.front() {
         Front::Windows => [speech.window() as u64 * n_features * d, 0],
         Front::Convolutions => [3 * n_features * d, 3 * d * d],
+        Front::Patches => [(speech.window() * speech.window()) as u64 * d, 0],
     }
+}
+
+/// Class tokens before patches of a spectrogram, and the norm of a head.
+fn speech_params(config: &ModelConfig) -> u64 {
+    let Some(speech) = config.speech() else {
+        return 0;
+    };
+    let patches = speech.patches();
+    let n_tokens = patches.map_or(0, |patches| patches.class_tokens() as u64);
+    let norm = match speech.head_norm() {
+        true => norm_params(config),
+        false => 0,
+    };
+    n_tokens * config.d_model() as u64 + norm
 }
 
 /// Between the tables of tokens and positions and the first block, and between pooling and

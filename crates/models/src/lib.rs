@@ -40,7 +40,10 @@
 //! | --- | --- | --- |
 //! | `embed.weight` | `[vocab_size, d_model]` | text |
 //! | `embed.weight` | `[d_model, window · n_features]` | speech |
+//! | `embed.weight` | `[d_model, window · window]`, feature by feature | speech of patches |
 //! | `embed.bias` | `[d_model]` | speech with `bias` |
+//! | `class_token.weight` | `[1, d_model]` | `speech.class_tokens` |
+//! | `distillation_token.weight` | `[1, d_model]` | two of them |
 //! | `position.weight` | `[max_seq_len, d_model]` | `position = "learnt"` |
 //! | `token_type.weight` | `[token_types, d_model]`; row 0 is added to every position | `token_types` |
 //! | `embed_norm.weight` | `[d_model]` | `embed_norm` |
@@ -72,6 +75,8 @@
 //! | `head.weight` | `[n_classes, d_model]` | classifiers, speech-frames |
 //! | `head.weight` | `[n_classes + 1, d_model]`, the blank last | speech-ctc |
 //! | `head.bias` | rows of the weight | and with `bias` |
+//! | `head.norm.weight` | `[d_model]` | `speech.head_norm` |
+//! | `head.norm.bias` | `[d_model]` | and `norm = "layer"` and `bias` |
 //!
 //! Models of images have these in place of the first two:
 //!
@@ -147,7 +152,8 @@ pub mod text;
 pub use attn_core::{Input, Targets};
 pub use config::{
     Activation, Backbone, BlockMemory, ConfigError, DataSizes, Front, GraphConfig, ImageConfig,
-    Kind, MaskConfig, Modality, ModelConfig, NormKind, NormOrder, Pooling, SpeechConfig,
+    Kind, MaskConfig, Modality, ModelConfig, NormKind, NormOrder, PatchConfig, Pooling,
+    SpeechConfig,
 };
 pub use edit_distance::edit_distance;
 pub use encodings::EncodingConfig;

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use encodings::{EncodingConfig, SinusoidalConfig};
 
+use super::beside::{beside_patches, beside_window};
 use super::raw::RawModel;
 use super::{
     Activation, Backbone, BlockMemory, ConfigError, ImageConfig, Kind, MaskConfig, Modality,
@@ -60,10 +61,13 @@ impl TryFrom<RawModel> for ModelConfig {
         let optional = |key, value: Option<usize>, range| {
             value.map(|value| size(key, value, range)).transpose()
         };
-        let pooling = match &raw.image {
-            Some(image) if image.class_token() => Pooling::First,
-            _ => Pooling::default(),
+        let of_image = raw.image.as_ref().is_some_and(ImageConfig::class_token);
+        let patches = raw.speech.and_then(|speech| speech.patches().copied());
+        let pooling = match of_image || patches.is_some_and(|patches| patches.class_tokens() > 0) {
+            true => Pooling::First,
+            false => Pooling::default(),
         };
+        let has_patches = patches.is_some();
         let config = Self {
             kind,
             backbone: raw.backbone,
@@ -78,7 +82,13 @@ impl TryFrom<RawModel> for ModelConfig {
                 raw.attention_dropout.unwrap_or(raw.dropout),
             )?,
             mask: mask(raw.mask, kind)?,
-            position: position(raw.position, (kind, raw.backbone), d_model, n_heads)?,
+            position: position(
+                raw.position
+                    .or(has_patches.then_some(EncodingConfig::Learnt)),
+                (kind, raw.backbone),
+                d_model,
+                n_heads,
+            )?,
             norm: raw.norm,
             norm_placement: raw.norm_placement,
             norm_eps: positive("norm_eps", raw.norm_eps, 1.0)?,
@@ -107,6 +117,9 @@ impl TryFrom<RawModel> for ModelConfig {
         }
         if let Some(window) = config.image().and_then(|image| image.window()) {
             beside_window(window, &config)?;
+        }
+        if has_patches {
+            beside_patches(&config)?;
         }
         if crate::cost::n_params(&config) > MAX_PARAMETERS {
             let Self {
@@ -203,6 +216,11 @@ fn useless(raw: &RawModel) -> Result<(), ConfigError> {
             "speech.word_separator",
             (raw.speech.and_then(|speech| speech.word_separator())).map(|n| n.to_string()),
             kind == Kind::SpeechCtc,
+        ),
+        (
+            "speech.head_norm",
+            (raw.speech.filter(|speech| speech.head_norm())).map(|_| "true".to_owned()),
+            kind == Kind::SpeechClassifier,
         ),
         (
             "image",
@@ -349,17 +367,6 @@ fn position(
         }),
         position => Ok(position),
     }
-}
-
-/// Refuses what a window of patches cannot go with: other rules of who reads whom, and a
-/// bias by distance beside its own.
-fn beside_window(window: usize, config: &ModelConfig) -> Result<(), ConfigError> {
-    let other = match (config.mask, config.position) {
-        (MaskConfig::Full, EncodingConfig::Alibi) => "position = \"alibi\"".to_owned(),
-        (MaskConfig::Full, _) => return Ok(()),
-        (mask, _) => format!("mask = {mask}"),
-    };
-    Err(ConfigError::WindowBeside { window, other })
 }
 
 pub(super) fn filled(

@@ -95,7 +95,7 @@ pub enum Pooling {
     Mean,
     /// The sum of its positions, which tells large samples from small ones.
     Sum,
-    /// Its first position.
+    /// Its first position; where a recording has two class tokens, the mean of both.
     First,
     /// Its last position.
     Last,

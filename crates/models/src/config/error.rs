@@ -183,6 +183,55 @@ pub enum ConfigError {
         other: String,
     },
 
+    /// A key of patches of a spectrogram, where there are none.
+    #[error("{key} = {value} has no use without speech.front = \"patches\"; remove it")]
+    OnlyOfPatches {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+    },
+
+    /// Patches of a spectrogram beside what they cannot go with.
+    #[error("speech.front = \"patches\" cannot go with {other}; use {remedy}")]
+    PatchesBeside {
+        /// The other key and its value, as in TOML.
+        other: String,
+        /// The value that it can have, or another front.
+        remedy: &'static str,
+    },
+
+    /// Patches that are wider than a frame.
+    #[error(
+        "speech.window = {window} features of a patch are more than the {n_features} of a frame; \
+         use a smaller window, or more features"
+    )]
+    PatchBeyondFeatures {
+        /// Side of a patch.
+        window: usize,
+        /// Numbers a frame.
+        n_features: usize,
+    },
+
+    /// A number that frames cannot be filled with.
+    #[error("speech.fill = {fill} is out of range; use -1000000 to 1000000")]
+    FillOutOfRange {
+        /// The number.
+        fill: f64,
+    },
+
+    /// A longest sequence where all have the same rows.
+    #[error(
+        "max_seq_len = {value}, but speech.front = \"patches\" makes {n_rows} rows of every \
+         recording; remove it"
+    )]
+    OtherRows {
+        /// What is written.
+        value: usize,
+        /// Rows there are.
+        n_rows: usize,
+    },
+
     /// A size that must be that of the data.
     #[error("{key} = {value}, but the data has {found}; remove it, or resize the data")]
     NotThatOfData {
@@ -261,6 +310,11 @@ impl ConfigError {
             | Self::NotThatOfData { key, .. } => std::slice::from_ref(key),
             Self::NoGrid { .. } => &["position"],
             Self::WindowBeside { .. } => &["image.window"],
+            Self::OnlyOfPatches { key, .. } => std::slice::from_ref(key),
+            Self::PatchesBeside { .. } => &["speech.front"],
+            Self::PatchBeyondFeatures { .. } => &["speech.window", "speech.front"],
+            Self::FillOutOfRange { .. } => &["speech.fill"],
+            Self::OtherRows { .. } => &["max_seq_len"],
             Self::Quarters { .. } => &["d_model", "n_heads", "position"],
             Self::TooManyParameters { .. } => &["d_model", "d_ff", "n_layers"],
         }

@@ -1,11 +1,13 @@
 //! The `[model]` table.
 
+mod beside;
 mod check;
 mod choices;
 mod error;
 mod graph;
 mod image;
 mod mask;
+mod patches;
 mod raw;
 mod speech;
 #[cfg(test)]
@@ -23,6 +25,7 @@ pub use error::ConfigError;
 pub use graph::GraphConfig;
 pub use image::ImageConfig;
 pub use mask::MaskConfig;
+pub use patches::PatchConfig;
 use raw::RawModel;
 pub use speech::{Front, SpeechConfig};
 
@@ -115,9 +118,15 @@ impl ModelConfig {
             Particular::Image(image) => Some(image.resolve(&data)?),
             _ => None,
         };
-        let rows = match &image {
-            Some(image) => Some(image.grid()?.len()),
-            None => data.seq_len,
+        let speech = match &self.particular {
+            Particular::Speech(speech) => Some(speech.resolve(&data)?),
+            _ => None,
+        };
+        let of_patches = speech.as_ref().map(SpeechConfig::n_rows).transpose()?;
+        let rows = match (&image, of_patches.flatten()) {
+            (Some(image), _) => Some(image.grid()?.len()),
+            (None, Some(n_rows)) => Some(n_rows),
+            (None, None) => data.seq_len,
         };
         let max_seq_len = match self.kind.modality() {
             // A graph has as many nodes as it has.
@@ -140,7 +149,7 @@ impl ModelConfig {
         };
         match &self.particular {
             Particular::Text => {}
-            Particular::Speech(speech) => raw.speech = Some(speech.resolve(&data)?),
+            Particular::Speech(_) => raw.speech = speech,
             Particular::Image(_) => raw.image = image,
             Particular::Graph(graph) => raw.graph = Some(graph.resolve(&data)?),
         }

@@ -44,8 +44,8 @@ pub(super) struct RawModel {
     /// What a position may read; "causal" for a text-lm, else "full" if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) mask: Option<MaskConfig>,
-    /// How the model is told where a row stands; if absent "learnt" for text and images,
-    /// "sinusoidal" for sound, "none" for graphs and behind any backbone but "transformer".
+    /// How the model is told where a row stands; if absent "learnt" for text, images and
+    /// patches of sound, "sinusoidal" for other sound, "none" for graphs and behind any backbone but "transformer".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) position: Option<EncodingConfig>,
     /// Which statistics a norm removes.

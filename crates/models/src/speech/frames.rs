@@ -113,7 +113,7 @@ impl SpeechFrames {
         if classes.len() != mask.n_queries() {
             bail!("{} classes for {} frames", classes.len(), mask.n_queries());
         }
-        let middles = self.trunk.front().middles(mask.cu_seqlens());
+        let middles = self.trunk.middles(mask.cu_seqlens())?;
         Ok(Targets::Classes(
             middles.into_iter().map(|frame| classes[frame]).collect(),
         ))

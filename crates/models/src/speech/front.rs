@@ -56,6 +56,7 @@ impl FrontEnd {
                 let d_in = window * n_features;
                 Map::Windows(Linear::new(d_in, d_model, bias, first_values(d_in), vb)?)
             }
+            Front::Patches => bail!("patches are no frames side by side"),
             Front::Convolutions => {
                 let (d_in, d_mid) = (WIDTH * n_features, WIDTH * d_model);
                 let init = first_values(d_in);
@@ -90,20 +91,7 @@ impl FrontEnd {
     ///
     /// Frames of another width, or a mask over another number of them.
     pub fn forward(&self, frames: &Rows, mask: &Mask) -> Result<(Tensor, Mask)> {
-        if frames.width() != self.n_features {
-            bail!(
-                "frames of {} features, but the model reads {}",
-                frames.width(),
-                self.n_features
-            );
-        }
-        if frames.n_rows() != mask.n_queries() {
-            bail!(
-                "{} frames, but the mask has {} rows",
-                frames.n_rows(),
-                mask.n_queries()
-            );
-        }
+        check(frames, mask, self.n_features)?;
         let walls = mask.cu_seqlens();
         let lens: Vec<usize> = lengths(walls).map(|n| self.n_positions(n)).collect();
         let embed = match &self.map {
@@ -171,8 +159,23 @@ fn convolve(conv: &Linear, x: &Tensor, walls: &Arc<[u32]>) -> Result<(Tensor, Ar
     Ok((x, windows.cu_seqlens()))
 }
 
+/// Refuses frames of another width than the model reads, and a mask over others.
+pub(super) fn check(frames: &Rows, mask: &Mask, n_features: usize) -> Result<()> {
+    let (width, n_rows) = (frames.width(), frames.n_rows());
+    if width != n_features {
+        bail!("frames of {width} features, but the model reads {n_features}");
+    }
+    if n_rows != mask.n_queries() {
+        bail!(
+            "{n_rows} frames, but the mask has {} rows",
+            mask.n_queries()
+        );
+    }
+    Ok(())
+}
+
 /// First values of what reads frames: features have variance 1, and so has what comes out.
-fn first_values(d_in: usize) -> Init {
+pub(super) fn first_values(d_in: usize) -> Init {
     Init::Randn {
         mean: 0.0,
         stdev: 1.0 / (d_in as f64).sqrt(),

@@ -9,21 +9,30 @@ use candle_nn::{Init, VarBuilder};
 use encodings::Sizes;
 
 use super::front::FrontEnd;
+use super::patches::Patches;
 use crate::ModelConfig;
 use crate::layers::Layers;
 
 /// Front end, position encoding, layers.
 ///
-/// Parameters, under the prefix of the builder: those of [`FrontEnd`], `embed`;
+/// Parameters, under the prefix of the builder: those of [`FrontEnd`], `embed`, or of
+/// [`Patches`];
 /// `position.weight` if positions are learnt; those of [`Layers`].
 #[derive(Debug, Clone)]
 pub(super) struct Trunk {
-    front: FrontEnd,
+    front: Reader,
     position: Arc<dyn Position>,
     dropout: Dropout,
     layers: Layers,
     pattern: Pattern,
     max_seq_len: usize,
+}
+
+/// From frames to rows.
+#[derive(Debug, Clone)]
+enum Reader {
+    Frames(FrontEnd),
+    Patches(Patches),
 }
 
 impl Trunk {
@@ -38,7 +47,14 @@ impl Trunk {
             n_heads: config.n_heads(),
             max_seq_len: Some(max_seq_len),
         };
-        let front = FrontEnd::new(speech, d_model, config.bias(), vb.pp("embed"))?;
+        let bias = config.bias();
+        let front = match speech.patches() {
+            Some(_) => {
+                let std = config.init_std();
+                Reader::Patches(Patches::new(speech, d_model, bias, std, vb.clone())?)
+            }
+            None => Reader::Frames(FrontEnd::new(speech, d_model, bias, vb.pp("embed"))?),
+        };
         Ok(Self {
             front,
             position: config
@@ -57,7 +73,10 @@ impl Trunk {
     /// - `frames`: `[n, n_features]`
     /// - returns: `[m, d_model]`, and the mask over `m` positions
     pub(super) fn forward(&self, frames: &Rows, mask: &Mask, pass: Pass) -> Result<(Tensor, Mask)> {
-        let (x, mask) = self.front.forward(frames, mask)?;
+        let (x, mask) = match &self.front {
+            Reader::Frames(front) => front.forward(frames, mask)?,
+            Reader::Patches(patches) => patches.forward(frames, mask)?,
+        };
         let context = Context {
             mask: &mask,
             position: &*self.position,
@@ -69,8 +88,16 @@ impl Trunk {
         Ok((x, mask))
     }
 
-    pub(super) fn front(&self) -> &FrontEnd {
-        &self.front
+    /// The frame, among all between `walls`, that each position stands for.
+    ///
+    /// # Errors
+    ///
+    /// Patches, which stand for many.
+    pub(super) fn middles(&self, walls: &[u32]) -> Result<Vec<usize>> {
+        match &self.front {
+            Reader::Frames(front) => Ok(front.middles(walls)),
+            Reader::Patches(_) => bail!("a patch of a spectrogram stands for no frame"),
+        }
     }
 
     pub(super) fn pattern(&self) -> &Pattern {

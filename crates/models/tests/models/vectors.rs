@@ -22,6 +22,14 @@ fn check(config: &ModelConfig, input: &Input, walls: &[u32]) -> Outcome {
     let vectors = vectors?;
     assert_eq!(vectors.dims(), [walls.len() - 1, config.d_model()]);
     let of = |name: &str| store.get(name).map(|var| var.as_detached_tensor());
+    // The norm before the map belongs to the head.
+    let vectors = match of("head.norm.weight") {
+        Some(weight) => {
+            let bias = of("head.norm.bias");
+            oracle::layer_norm(&vectors, &weight, bias.as_ref(), config.norm_eps())?
+        }
+        None => vectors,
+    };
     let weight = of("head.weight").expect("a head");
     let answers = oracle::linear(&vectors, &weight, of("head.bias").as_ref())?;
     let answers = match config.graph().filter(|_| !config.kind().has_classes()) {
