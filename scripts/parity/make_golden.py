@@ -9,8 +9,8 @@
 
 Needs torch==2.11.0, transformers==5.24.0, safetensors and numpy. Writes a folder a model
 under crates/interop/tests/golden/: config.json and model.safetensors, as transformers
-saves them, and golden.safetensors. There `tokens` or `pixels` are the input, `cu_seqlens`
-says where each text ends, and the rest is what the model makes of each by itself, computed
+saves them, and golden.safetensors. There `tokens`, `pixels` or `frames` are the input,
+`cu_seqlens` says where each text or recording ends, and the rest is what the model makes of each by itself, computed
 in f64.
 
 Weights are drawn from a fixed seed, wide enough that every layer bends what it reads; a
@@ -117,6 +117,25 @@ def image(model, seed):
     return {"pixels": pixels, "logits": output.logits}
 
 
+def recordings(model, seed):
+    """One that is cut, one that is filled up, and one of the right length: as the feature
+    extractor makes them, `frames` being what is left when it has not filled yet."""
+    config = model.config
+    rng = np.random.Generator(np.random.PCG64(seed))
+    lengths = [config.max_length + 3, config.max_length - 5, config.max_length]
+    frames = [rng.standard_normal((n, config.num_mel_bins)).astype(np.float32) for n in lengths]
+    fill = -EXTRACTOR["mean"] / (2 * EXTRACTOR["std"]) if "For" in type(model).__name__ else FILL
+    values = np.full((len(lengths), config.max_length, config.num_mel_bins), fill)
+    for row, x in zip(values, frames):
+        row[: len(x)] = x[: config.max_length]
+    output = model(input_values=torch.from_numpy(values))
+    ends = np.cumsum([0] + lengths).astype(np.uint32)
+    found = {"frames": np.concatenate(frames), "cu_seqlens": ends}
+    if "For" in type(model).__name__:
+        return found | {"logits": output.logits}
+    return found | {"pooled": output.pooler_output}
+
+
 def llama(seed=5, layers=1, **keys):
     config = TEXT | dict(num_key_value_heads=2, num_hidden_layers=layers, max_position_embeddings=64)
     return hf.LlamaForCausalLM, hf.LlamaConfig(**(config | keys)), lm, seed
@@ -127,6 +146,7 @@ def gpt2(**keys):
                          bos_token_id=None, eos_token_id=None, **keys)
 
 
+AST = SIZES | dict(patch_size=4, frequency_stride=3, time_stride=2, max_length=13, num_mel_bins=11)
 ROBERTA = TEXT | dict(max_position_embeddings=14, type_vocab_size=1, layer_norm_eps=1e-5)
 CASES = {
     "bert": lambda: (hf.BertModel, hf.BertConfig(**TEXT), encoder, 1),
@@ -150,12 +170,22 @@ CASES = {
     "vit": lambda: (
         hf.ViTForImageClassification,
         hf.ViTConfig(**SIZES, image_size=[8, 12], patch_size=4, num_channels=3, **LABELS), image, 13),
+    "ast": lambda: (hf.ASTForAudioClassification, hf.ASTConfig(**AST, **LABELS), recordings, 14),
+    "ast-body": lambda: (hf.ASTModel, hf.ASTConfig(**AST), recordings, 15),
 }
 PREPROCESSOR = {
     "do_normalize": True, "do_rescale": True, "do_resize": True, "image_mean": MEAN,
     "image_processor_type": "ViTImageProcessor", "image_std": STD, "resample": 2,
     "rescale_factor": 1 / 255, "size": {"height": 8, "width": 12},
 }
+EXTRACTOR = {
+    "do_normalize": True, "feature_extractor_type": "ASTFeatureExtractor", "feature_size": 1,
+    "max_length": 13, "mean": -2.5, "num_mel_bins": 11, "padding_side": "right",
+    "padding_value": 0.0, "return_attention_mask": False, "sampling_rate": 16000, "std": 1.5,
+}
+PREPROCESSORS = {"vit": PREPROCESSOR, "ast": EXTRACTOR}
+# What AudioSet's mean and deviation make of 0, where a folder has no file that says others.
+FILL = 4.2677393 / (2 * 4.5689974)
 
 
 def as_numpy(values):
@@ -185,8 +215,8 @@ def make(name, folder):
         save_file(load_file(Path(saved) / "model.safetensors"), folder / "model.safetensors",
                   metadata={"format": "pt"})
     save_file(expected(model, compute, seed), folder / "golden.safetensors")
-    if name == "vit":
-        text = json.dumps(PREPROCESSOR, indent=1, sort_keys=True) + "\n"
+    if name in PREPROCESSORS:
+        text = json.dumps(PREPROCESSORS[name], indent=1, sort_keys=True) + "\n"
         (folder / "preprocessor_config.json").write_text(text)
 
 

@@ -6,7 +6,8 @@ use models::{DataSizes, ModelConfig};
 use serde_json::{Value, json};
 
 use crate::families::preprocessor::Preprocessor;
-use crate::families::{self, bert, gpt2, llama, roberta, vit};
+use crate::families::sound::SoundFeatures;
+use crate::families::{self, ast, bert, gpt2, llama, roberta, vit};
 use crate::form::{Form, Head, Mapper};
 use crate::keys::Keys;
 use crate::labels::read_labels;
@@ -39,6 +40,8 @@ pub struct Checkpoint {
     architecture: String,
     model: ModelConfig,
     labels: Vec<String>,
+    /// How samples become frames, if it reads sound.
+    sound: Option<SoundFeatures>,
     /// Rows of positions that are never read.
     skipped_rows: usize,
     /// Whether the weights are without the head that our kind of model has.
@@ -46,9 +49,9 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Reads the text of a config.json and, for models of images, that of the
+    /// Reads the text of a config.json and, for models of images and sound, that of the
     /// preprocessor_config.json beside it, if there is one: without it nothing is known of
-    /// mean and deviation of the pixels.
+    /// mean and deviation of the pixels, and those of frames are AudioSet's.
     ///
     /// Keys that change nothing in evaluation are ignored, whatever they hold.
     ///
@@ -71,11 +74,20 @@ impl Checkpoint {
             Family::Roberta => roberta::skipped_rows(&keys)?,
             _ => 0,
         };
+        let mut sound = None;
         let mut table = match family {
             Family::Bert | Family::Roberta => bert::read(&keys, kind, skipped_rows)?,
             Family::Gpt2 => gpt2::read(&keys)?,
             Family::Llama => llama::read(&keys)?,
             Family::Vit => vit::read(&keys, preprocessor.as_ref())?,
+            Family::Ast => {
+                let preprocessor = preprocessor_json
+                    .map(|text| Keys::parse("preprocessor_config.json", text))
+                    .transpose()?;
+                let (model, features) = ast::read(&keys, preprocessor.as_ref())?;
+                sound = Some(features);
+                model
+            }
         };
         table["kind"] = json!(kind);
         let mut labels = Vec::new();
@@ -89,6 +101,7 @@ impl Checkpoint {
             architecture,
             model: model(table)?,
             labels,
+            sound,
             skipped_rows,
             headless: !named && kind.has_classes(),
         })
@@ -108,6 +121,11 @@ impl Checkpoint {
     /// Our model, all sizes known.
     pub fn model(&self) -> &ModelConfig {
         &self.model
+    }
+
+    /// How samples become the frames of the model; `None` of a model that reads no sound.
+    pub fn sound(&self) -> Option<&SoundFeatures> {
+        self.sound.as_ref()
     }
 
     /// Names of the classes, in order; empty if the model has none. Names that were never

@@ -4,7 +4,7 @@ use models::{Kind, ModelConfig};
 use serde_json::{Map, Value, json};
 
 use crate::checkpoint::kinds;
-use crate::families::{self, bert, gpt2, llama, preprocessor, roberta, vit};
+use crate::families::{self, ast, bert, gpt2, llama, preprocessor, roberta, vit};
 use crate::form::{Form, Head, Mapper};
 use crate::labels::{numbered, write_labels};
 use crate::{Checkpoint, Error, Family, KeyMap};
@@ -22,14 +22,16 @@ pub struct Exported {
     pub config_json: String,
     /// Names, shapes and layouts of its weights.
     pub map: KeyMap,
-    /// Text of its preprocessor_config.json, if it reads images.
+    /// Text of its preprocessor_config.json, if it reads images. That of a model of sound
+    /// is of its features: [`SoundFeatures::preprocessor_json`](crate::SoundFeatures::preprocessor_json).
     pub preprocessor_json: Option<String>,
 }
 
 /// Writes `model`, whose classes are called `labels` (`LABEL_0`, `LABEL_1`, … if there are
 /// none), in the form of the family that it fits: an encoder with one kind of token is a
 /// RoBERTa, another a BERT; a language model that turns queries and keys or has root mean
-/// square norms is a Llama, another a GPT-2; a classifier of images is a ViT.
+/// square norms is a Llama, another a GPT-2; a classifier of images is a ViT, one of patches of
+/// sound an AST.
 ///
 /// What is written reads back as the same model, but for keys that only training has
 /// (`memory`, and rates of dropout that the family has no key for).
@@ -48,6 +50,9 @@ pub fn export(model: &ModelConfig, labels: &[String]) -> Result<Exported, Error>
         Kind::TextLm if model.position().name() == "rotary" => Family::Llama,
         Kind::TextLm => Family::Gpt2,
         Kind::ImageClassifier => Family::Vit,
+        Kind::SpeechClassifier if model.speech().is_some_and(|s| s.patches().is_some()) => {
+            Family::Ast
+        }
         kind => return Err(Error::NoFamily { kind }),
     };
     export_as(family, model, labels)
@@ -125,6 +130,7 @@ fn config(
         Family::Gpt2 => gpt2::write(model)?,
         Family::Llama => llama::write(model)?,
         Family::Vit => vit::write(model)?,
+        Family::Ast => ast::write(model)?,
     };
     config["model_type"] = json!(form.family.model_type());
     config["architectures"] = json!([head.architecture]);
@@ -158,7 +164,9 @@ fn labels_of(model: &ModelConfig, labels: &[String]) -> Result<Vec<String>, Erro
 fn same(table: &Value, again: &Checkpoint, family: Family) -> Result<(), Error> {
     let again = serde_json::to_value(again.model());
     let again = again.map_err(|error| Error::Unresolved(error.to_string()))?;
-    let (Value::Object(ours), Value::Object(again)) = (table, &again) else {
+    // Its file is that of the features.
+    let [table, again] = [table, &again].map(without_fill);
+    let (Value::Object(ours), Value::Object(again)) = (&table, &again) else {
         return Ok(());
     };
     let keys = ours.keys().chain(again.keys());
@@ -175,6 +183,16 @@ fn same(table: &Value, again: &Checkpoint, family: Family) -> Result<(), Error> 
         }
     }
     Ok(())
+}
+
+/// The table without what frames are filled with.
+fn without_fill(table: &Value) -> Value {
+    let mut table = table.clone();
+    let speech = table.get_mut("speech").and_then(Value::as_object_mut);
+    if let Some(speech) = speech {
+        speech.remove("fill");
+    }
+    table
 }
 
 /// The value under a key, which may be one of a table: `image.window`.

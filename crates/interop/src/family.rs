@@ -17,16 +17,19 @@ pub enum Family {
     Llama,
     /// The vision transformer: Dosovitskiy et al. 2020 <https://arxiv.org/abs/2010.11929>.
     Vit,
+    /// The audio spectrogram transformer: Gong et al. 2021 <https://arxiv.org/abs/2104.01778>.
+    Ast,
 }
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Bert,
         Self::Roberta,
         Self::Gpt2,
         Self::Llama,
         Self::Vit,
+        Self::Ast,
     ];
 
     /// The value of `model_type` in its config.json.
@@ -37,6 +40,7 @@ impl Family {
             Self::Gpt2 => "gpt2",
             Self::Llama => "llama",
             Self::Vit => "vit",
+            Self::Ast => "audio-spectrogram-transformer",
         }
     }
 }
@@ -50,6 +54,7 @@ impl fmt::Display for Family {
             Self::Gpt2 => "GPT-2",
             Self::Llama => "Llama",
             Self::Vit => "ViT",
+            Self::Ast => "AST",
         })
     }
 }

@@ -226,7 +226,11 @@ impl Mapper<'_> {
                 of: parts * rows,
             },
             Rule::Patches if of_matrix => {
-                let patch = model.image().map_or(1, models::ImageConfig::patch);
+                let patch = match (model.image(), model.speech()) {
+                    (Some(image), _) => image.patch(),
+                    (None, Some(speech)) => speech.window(),
+                    (None, None) => 1,
+                };
                 let channels = shape[1] / (patch * patch);
                 Layout::Patches { channels, patch }
             }

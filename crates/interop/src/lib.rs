@@ -17,6 +17,7 @@ mod layout;
 pub use checkpoint::Checkpoint;
 pub use error::Error;
 pub use export::{Exported, export, export_as};
+pub use families::sound::SoundFeatures;
 pub use family::Family;
 pub use key_map::{Assembly, Entry, KeyMap};
 pub use layout::Layout;

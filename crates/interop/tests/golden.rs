@@ -6,7 +6,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use attn_core::Mask;
-use attn_core::input::{ImageShape, Images};
+use attn_core::input::{ImageShape, Images, Rows};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use interop::{Checkpoint, Family, KeyMap, export};
@@ -110,10 +110,24 @@ impl Golden {
             Ok((entry.ours.clone(), tensor))
         };
         let tensors: Result<HashMap<_, _>> = map.entries.iter().map(tensor).collect();
-        let vb = VarBuilder::from_tensors(tensors?, DType::F32, &Device::Cpu);
+        let mut tensors = tensors?;
+        // A head that the file does not have says nothing.
+        for parameter in models::parameters(config)? {
+            if map.fresh.contains(&parameter.name) {
+                let zeros = Tensor::zeros(&parameter.shape[..], DType::F32, &Device::Cpu)?;
+                tensors.insert(parameter.name, zeros);
+            }
+        }
+        let vb = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
         let model = Model::build(config, vb)?;
-        let (input, mask) = match config.image() {
-            Some(image) => {
+        let (input, mask) = match (config.image(), config.speech()) {
+            (_, Some(speech)) => {
+                let frames = Rows::new(self.numbers("frames")?.to_vec(), speech.n_features()?)?;
+                let walls = self.ids("cu_seqlens")?;
+                let mask = Mask::new(model.pattern().clone(), walls)?;
+                (Input::Frames(frames), mask)
+            }
+            (Some(image), None) => {
                 let shape: ImageShape = image.shape()?;
                 let images = Images::new(self.numbers("pixels")?.to_vec(), shape)?;
                 let pixels = shape.n_pixels() as u32;
@@ -123,7 +137,7 @@ impl Golden {
                     Mask::new(model.pattern().clone(), walls)?,
                 )
             }
-            None => {
+            (None, None) => {
                 let tokens = Input::Tokens(self.ids("tokens")?.into());
                 let walls = self.ids("cu_seqlens")?;
                 (tokens, Mask::new(model.pattern().clone(), walls)?)
@@ -133,6 +147,7 @@ impl Golden {
             (Model::TextEncoder(encoder), Input::Tokens(tokens)) => {
                 encoder.vectors(tokens.clone(), &mask, attn_core::Pass::eval())?
             }
+            _ if !map.fresh.is_empty() => model.vectors(&input, &mask)?,
             _ => model.logits(&input, &mask, attn_core::Pass::eval())?,
         };
         Ok(answer.flatten_all()?.to_vec1()?)
@@ -188,8 +203,12 @@ impl Golden {
             );
         }
 
-        let preprocessor = exported.preprocessor_json.as_deref();
-        let again = Checkpoint::read(&exported.config_json, preprocessor)?;
+        let sound = checkpoint
+            .sound()
+            .map(|sound| sound.preprocessor_json(checkpoint.model()));
+        let of_sound = sound.transpose()?;
+        let preprocessor = exported.preprocessor_json.as_ref().or(of_sound.as_ref());
+        let again = Checkpoint::read(&exported.config_json, preprocessor.map(String::as_str))?;
         assert_eq!(again.model(), checkpoint.model(), "{}", self.name);
         assert_eq!(again.labels(), checkpoint.labels(), "{}", self.name);
         assert_eq!(again.family(), checkpoint.family(), "{}", self.name);
@@ -201,18 +220,18 @@ impl Golden {
             "{}",
             self.name
         );
-        self.leave(&exported, &written)
+        self.leave(&exported.config_json, preprocessor, &written)
     }
 
     /// Leaves what was written for `make_golden.py --read`, if that asks for it.
-    fn leave(&self, exported: &interop::Exported, written: &Weights) -> Result {
+    fn leave(&self, config: &str, preprocessor: Option<&String>, written: &Weights) -> Result {
         let Ok(root) = std::env::var("INTEROP_EXPORT") else {
             return Ok(());
         };
         let folder = Path::new(&root).join(self.name);
         std::fs::create_dir_all(&folder)?;
-        std::fs::write(folder.join("config.json"), &exported.config_json)?;
-        if let Some(text) = &exported.preprocessor_json {
+        std::fs::write(folder.join("config.json"), config)?;
+        if let Some(text) = preprocessor {
             std::fs::write(folder.join("preprocessor_config.json"), text)?;
         }
         let bytes = |values: &[f32]| values.iter().flat_map(|x| x.to_le_bytes()).collect();
@@ -284,6 +303,31 @@ fn vit_comes_and_goes() -> Result {
     let golden = Golden::read("vit")?;
     assert_eq!(golden.checkpoint()?.labels(), ["cold", "mild", "hot"]);
     Ok(())
+}
+
+#[test]
+fn ast_comes_and_goes() -> Result {
+    let map = there_and_back("ast", Family::Ast, Kind::SpeechClassifier, "logits")?;
+    assert!(map.dropped.is_empty() && map.fresh.is_empty());
+    let golden = Golden::read("ast")?;
+    let checkpoint = golden.checkpoint()?;
+    assert_eq!(checkpoint.labels(), ["cold", "mild", "hot"]);
+    let sound = checkpoint.sound().ok_or("no features")?;
+    assert_eq!((sound.mean, sound.deviation), (-2.5, 3.0));
+    // A body without its head: what its head would read.
+    let golden = Golden::read("ast-body")?;
+    let checkpoint = golden.checkpoint()?;
+    let map = checkpoint.map(&golden.names())?;
+    assert_eq!(
+        map.fresh,
+        [
+            "head.norm.weight",
+            "head.norm.bias",
+            "head.weight",
+            "head.bias"
+        ]
+    );
+    golden.compare(checkpoint.model(), &map, "pooled")
 }
 
 #[test]

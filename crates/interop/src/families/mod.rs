@@ -1,14 +1,17 @@
 //! One file a family: its table of names, and what each key of its config.json is to us.
 
+pub(crate) mod ast;
 pub(crate) mod bert;
 pub(crate) mod gpt2;
 pub(crate) mod llama;
 pub(crate) mod preprocessor;
 pub(crate) mod roberta;
 pub(crate) mod rope;
+pub(crate) mod sound;
 pub(crate) mod vit;
 
 use models::{Activation, ConfigError};
+use serde_json::Value;
 
 use crate::form::Form;
 use crate::keys::Keys;
@@ -36,6 +39,7 @@ pub(crate) fn form(family: Family) -> &'static Form {
         Family::Gpt2 => &gpt2::FORM,
         Family::Llama => &llama::FORM,
         Family::Vit => &vit::FORM,
+        Family::Ast => &ast::FORM,
     }
 }
 
@@ -89,6 +93,24 @@ fn heads_divide(
         true => Ok(()),
         false => Err(keys.not(key, &format!("a divisor of the width, {d_model}"))),
     }
+}
+
+/// One side of a square, or both of a list, the height first.
+fn sides(keys: &Keys, key: &'static str, most: usize) -> Result<(usize, usize), Error> {
+    if !matches!(keys.get(key), Some(Value::Array(_))) {
+        let side = keys.size(key, 1..=most)?;
+        return Ok((side, side));
+    }
+    match keys.numbers(key)?.as_deref() {
+        Some(&[height, width]) if [height, width].iter().all(|&side| whole(side, most)) => {
+            Ok((height as usize, width as usize))
+        }
+        _ => Err(keys.not(key, &format!("two whole numbers from 1 to {most}"))),
+    }
+}
+
+fn whole(side: f64, most: usize) -> bool {
+    side.fract() == 0.0 && side >= 1.0 && side <= most as f64
 }
 
 /// `initializer_range`, which only new weights read.

@@ -118,8 +118,8 @@ pub(crate) fn read(keys: &Keys, preprocessor: Option<&Preprocessor>) -> Result<V
         true,
         "use a model with true: either all linear maps have biases or none",
     )?;
-    let (height, width) = sides(keys, "image_size", MAX_SIDE)?;
-    let (patch, patch_width) = sides(keys, "patch_size", MAX_PATCH)?;
+    let (height, width) = super::sides(keys, "image_size", MAX_SIDE)?;
+    let (patch, patch_width) = super::sides(keys, "patch_size", MAX_PATCH)?;
     if patch != patch_width {
         return Err(keys.unsupported("patch_size", "use a model with square patches"));
     }
@@ -190,22 +190,4 @@ pub(crate) fn write(model: &ModelConfig) -> Result<Value, Error> {
         "num_channels": shape.channels,
         "encoder_stride": image.patch(),
     }))
-}
-
-/// One side of a square, or both of a list, the height first.
-fn sides(keys: &Keys, key: &'static str, most: usize) -> Result<(usize, usize), Error> {
-    if !matches!(keys.get(key), Some(Value::Array(_))) {
-        let side = keys.size(key, 1..=most)?;
-        return Ok((side, side));
-    }
-    match keys.numbers(key)?.as_deref() {
-        Some(&[height, width]) if [height, width].iter().all(|&side| whole(side, most)) => {
-            Ok((height as usize, width as usize))
-        }
-        _ => Err(keys.not(key, &format!("two whole numbers from 1 to {most}"))),
-    }
-}
-
-fn whole(side: f64, most: usize) -> bool {
-    side.fract() == 0.0 && side >= 1.0 && side <= most as f64
 }

@@ -1,0 +1,206 @@
+//! AST: patches of a spectrogram, two class tokens before them, learnt positions, pre-norm
+//! blocks, and a norm before the map of the head.
+
+use models::{Kind, ModelConfig};
+use serde_json::{Value, json};
+
+use super::sound::SoundFeatures;
+use super::{GELUS, MAX_D_FF, MAX_D_MODEL, MAX_HEADS, MAX_LAYERS};
+use crate::form::{Form, Head, Rule, beside, row};
+use crate::keys::Keys;
+use crate::{Error, Family};
+
+/// Longest side of a patch, in frames and features.
+const MAX_PATCH: usize = 64;
+/// Most frames of a spectrogram.
+const MAX_FRAMES: usize = 120_000;
+/// Most bands of energy.
+const MAX_BINS: usize = 1 << 10;
+
+/// The kernels of the convolution are bands by frames, and so are ours; the second names are
+/// those of modules since version 5, files have the first still.
+pub(crate) const FORM: Form = Form {
+    family: Family::Ast,
+    class: "AST",
+    prefix: "audio_spectrogram_transformer",
+    body: &[
+        row("embed", &["embeddings.patch_embeddings.projection"]).with(Rule::Patches),
+        row("class_token.weight", &["embeddings.cls_token"]).with(Rule::Ones(1)),
+        row(
+            "distillation_token.weight",
+            &["embeddings.distillation_token"],
+        )
+        .with(Rule::Ones(1)),
+        row("position.weight", &["embeddings.position_embeddings"]).with(Rule::Ones(1)),
+        row(
+            "blocks.#.attn_norm",
+            &[
+                "encoder.layer.#.layernorm_before",
+                "layers.#.layernorm_before",
+            ],
+        ),
+        row(
+            "blocks.#.attn.wq",
+            &[
+                "encoder.layer.#.attention.attention.query",
+                "layers.#.attention.q_proj",
+            ],
+        ),
+        row(
+            "blocks.#.attn.wk",
+            &[
+                "encoder.layer.#.attention.attention.key",
+                "layers.#.attention.k_proj",
+            ],
+        ),
+        row(
+            "blocks.#.attn.wv",
+            &[
+                "encoder.layer.#.attention.attention.value",
+                "layers.#.attention.v_proj",
+            ],
+        ),
+        row(
+            "blocks.#.attn.wo",
+            &[
+                "encoder.layer.#.attention.output.dense",
+                "layers.#.attention.o_proj",
+            ],
+        ),
+        row(
+            "blocks.#.mlp_norm",
+            &[
+                "encoder.layer.#.layernorm_after",
+                "layers.#.layernorm_after",
+            ],
+        ),
+        row(
+            "blocks.#.mlp.up",
+            &["encoder.layer.#.intermediate.dense", "layers.#.mlp.fc1"],
+        ),
+        row(
+            "blocks.#.mlp.down",
+            &["encoder.layer.#.output.dense", "layers.#.mlp.fc2"],
+        ),
+        row("norm", &["layernorm"]),
+    ],
+    heads: &[Head {
+        kind: Kind::SpeechClassifier,
+        architecture: "ASTForAudioClassification",
+        bare: false,
+        rows: &[
+            beside("head.norm", &["classifier.layernorm"]),
+            beside("head", &["classifier.dense"]),
+        ],
+        needs: &[],
+    }],
+    spare: &[],
+    needs: &[
+        ("speech.front", &["\"patches\""]),
+        ("speech.class_tokens", &["2"]),
+        ("speech.head_norm", &["true"]),
+        ("backbone", &["\"transformer\""]),
+        ("mask", &["\"full\""]),
+        ("position", &["\"learnt\""]),
+        ("norm", &["\"layer\""]),
+        ("norm_placement", &["\"pre\""]),
+        ("bias", &["true"]),
+        ("qk_norm", &["false"]),
+        ("pooling", &["\"first\""]),
+        (
+            "activation",
+            &["\"gelu\"", "\"gelu_erf\"", "\"relu\"", "\"silu\""],
+        ),
+    ],
+};
+
+/// The `[model]` of a config.json, and how the preprocessor_config.json beside it, if there
+/// is one, makes the frames, and so what it fills them up with.
+pub(crate) fn read(
+    keys: &Keys,
+    preprocessor: Option<&Keys>,
+) -> Result<(Value, SoundFeatures), Error> {
+    let d_model = keys.size("hidden_size", 1..=MAX_D_MODEL)?;
+    let n_heads = keys.size("num_attention_heads", 1..=MAX_HEADS)?;
+    super::heads_divide(
+        keys,
+        ("hidden_size", d_model),
+        ("num_attention_heads", n_heads),
+    )?;
+    keys.only(
+        "qkv_bias",
+        true,
+        "use a model with true: either all linear maps have biases or none",
+    )?;
+    let (patch, across) = super::sides(keys, "patch_size", MAX_PATCH)?;
+    if patch != across {
+        return Err(keys.unsupported("patch_size", "use a model with square patches"));
+    }
+    let n_features = keys.size("num_mel_bins", patch..=MAX_BINS)?;
+    let n_frames = keys.size("max_length", patch..=MAX_FRAMES)?;
+    // A frame between two patches would never be read.
+    let feature_stride = keys.size("frequency_stride", 1..=patch)?;
+    let stride = keys.size("time_stride", 1..=patch)?;
+    let features = match preprocessor {
+        Some(preprocessor) => SoundFeatures::read(preprocessor, n_features, n_frames)?,
+        None => SoundFeatures::default(),
+    };
+    let grid = [(n_features, feature_stride), (n_frames, stride)];
+    let [height, width] = grid.map(|(n, stride)| (n - patch) / stride + 1);
+    let model = json!({
+        "d_model": d_model,
+        "n_heads": n_heads,
+        "n_layers": keys.size("num_hidden_layers", 1..=MAX_LAYERS)?,
+        "d_ff": keys.size("intermediate_size", 1..=MAX_D_FF)?,
+        "dropout": keys.rate("hidden_dropout_prob", 0.0)?,
+        "attention_dropout": keys.rate("attention_probs_dropout_prob", 0.0)?,
+        "mask": "full",
+        "position": "learnt",
+        "norm": "layer",
+        "norm_placement": "pre",
+        "norm_eps": keys.positive("layer_norm_eps", 1e-12, 1.0)?,
+        "activation": super::activation(keys, "hidden_act", "gelu", GELUS)?,
+        "bias": true,
+        "init_std": super::init_std(keys)?,
+        "max_seq_len": 2 + height * width,
+        "pooling": "first",
+        "speech": {
+            "front": "patches",
+            "n_features": n_features,
+            "n_frames": n_frames,
+            "window": patch,
+            "stride": stride,
+            "feature_stride": feature_stride,
+            "fill": features.fill(),
+            "class_tokens": 2,
+            "head_norm": true,
+        },
+    });
+    Ok((model, features))
+}
+
+pub(crate) fn write(model: &ModelConfig) -> Result<Value, Error> {
+    let (Some(speech), Some(patches)) = (
+        model.speech(),
+        model.speech().and_then(|speech| speech.patches()),
+    ) else {
+        return Err(Error::NoFamily { kind: model.kind() });
+    };
+    Ok(json!({
+        "hidden_size": model.d_model(),
+        "num_attention_heads": model.n_heads(),
+        "num_hidden_layers": model.n_layers(),
+        "intermediate_size": model.d_ff(),
+        "hidden_dropout_prob": model.dropout(),
+        "attention_probs_dropout_prob": model.attention_dropout(),
+        "layer_norm_eps": model.norm_eps(),
+        "hidden_act": super::their_activation(model.activation()),
+        "initializer_range": model.init_std(),
+        "qkv_bias": true,
+        "patch_size": speech.window(),
+        "frequency_stride": patches.feature_stride(),
+        "time_stride": speech.stride(),
+        "max_length": super::known(patches.n_frames())?,
+        "num_mel_bins": super::known(speech.n_features())?,
+    }))
+}
