@@ -91,23 +91,23 @@ pub(super) fn keys(table: &InitTable, source: &Stored, document: &Document) -> R
 }
 
 /// How data become what the model reads.
-fn data_keys(source: &Stored, kind: Kind) -> Option<Key> {
+fn data_keys(source: &Stored, kind: Kind) -> Vec<Key> {
     let description = &source.description;
-    let data = || Table::try_from(&description.config.data).ok();
+    let of_source = |names: &[&str]| {
+        let mut data = Table::try_from(&description.config.data).unwrap_or_default();
+        let keys = names.iter().filter_map(|&name| {
+            let value = data.remove(name)?;
+            Some((path(["data", name]), value))
+        });
+        keys.collect()
+    };
     match kind.modality() {
-        Modality::Text => description.tokenizer.as_ref().map(|_| {
-            let value = Value::String("init".into());
-            (path(["data", "tokenizer"]), value)
-        }),
-        Modality::Speech => {
-            let features = data()?.remove("features")?;
-            Some((path(["data", "features"]), features))
+        Modality::Text if description.tokenizer.is_some() => {
+            vec![(path(["data", "tokenizer"]), Value::String("init".into()))]
         }
-        Modality::Graph => {
-            let encodings = data()?.remove("encodings")?;
-            Some((path(["data", "encodings"]), encodings))
-        }
-        Modality::Image => None,
+        Modality::Text | Modality::Image => Vec::new(),
+        Modality::Speech => of_source(&["sample_rate", "features"]),
+        Modality::Graph => of_source(&["encodings"]),
     }
 }
 

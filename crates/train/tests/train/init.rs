@@ -302,3 +302,27 @@ fn a_new_vocabulary_keeps_the_rows_of_the_tokens_that_both_know() -> TestResult 
     assert!(rows("base", 'a').is_err() && rows("moved", 'a').is_ok());
     Ok(())
 }
+
+#[test]
+fn sound_is_read_as_the_model_to_start_from_reads_it() -> TestResult {
+    let folder = tempfile::TempDir::new()?;
+    let path = folder.path();
+    fs::write(path.join("base.toml"), crate::speech::CONFIG)?;
+    let (code, _, errors) = train(path, &["fit", "base.toml", "--out", "base", "--quiet"])?;
+    assert_eq!((code, errors.as_str()), (0, ""));
+    let inherits = "[run]\nname = 'on'\n[init]\nfrom = 'base'\n[data]\npath = 'generated'\n\
+                    max_seconds = 0.7\ngenerated = { clips = 30, test_clips = 6 }\n[model]\n\
+                    kind = 'speech-classifier'\n[train]\nsteps = 2\nbatch_size = 6\nlr = 1e-3\n";
+    fs::write(path.join("on.toml"), inherits)?;
+    let (code, _, errors) = train(path, &["fit", "on.toml", "--out", "on", "--quiet"])?;
+    assert_eq!(code, 0, "{errors}");
+    let read = |run: &str| -> TestResult<toml::Table> {
+        Ok(fs::read_to_string(path.join(run).join("config.toml"))?.parse()?)
+    };
+    let (base, on) = (read("base")?, read("on")?);
+    for key in ["sample_rate", "features"] {
+        assert!(base["data"].get(key).is_some(), "{key}");
+        assert_eq!(base["data"].get(key), on["data"].get(key), "{key}");
+    }
+    Ok(())
+}
