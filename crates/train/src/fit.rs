@@ -364,7 +364,11 @@ impl Run {
             self.trainer.restore(&self.checkpoints.open(best.step)?)?;
         }
         let step = self.state.best.map_or(self.state.step, |best| best.step);
-        let mut results = BTreeMap::from([("step".to_owned(), step.to_string())]);
+        let data = self.dataset.fingerprint().to_hex().to_string();
+        let mut results = BTreeMap::from([
+            ("step".to_owned(), step.to_string()),
+            ("data, BLAKE3".to_owned(), data),
+        ]);
         if let Some(best) = self.state.best {
             let metric = format!("val_{}", self.config.eval.metric());
             results.insert(metric, format!("{:.4}", best.metric));

@@ -4,10 +4,21 @@ use std::fmt::Write;
 
 use models::{Kind, cost};
 
-use super::{CONFIG, Description, TOKENIZER, WEIGHTS};
+use super::{ADAPTERS, CONFIG, Description, TOKENIZER, WEIGHTS};
 
-/// The text of a model's `README.md`.
-pub(super) fn text(description: &Description) -> String {
+/// What lies beside a card.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Files {
+    /// A model in our form.
+    Own,
+    /// Adapters in PEFT's.
+    Adapters,
+    /// A model in Hugging Face's.
+    HuggingFace,
+}
+
+/// The text of the `README.md` of a model that is stored as `files`.
+pub(super) fn text(description: &Description, files: Files) -> String {
     let Description {
         config,
         tokenizer,
@@ -29,10 +40,12 @@ pub(super) fn text(description: &Description) -> String {
         Kind::GraphRegression => ("A model of a number for each graph", "predict . graph.json"),
         Kind::GraphLinks => ("A model of the links in graphs", "predict . graph.json"),
     };
-    let mut text = format!(
-        "# {}\n\n{what}, trained with `train`.\n\n",
-        config.run.name()
-    );
+    let mut text = String::new();
+    if let Some(task) = task(model.kind()) {
+        let _ = write!(text, "---\npipeline_tag: {task}\n---\n\n");
+    }
+    let name = config.run.name();
+    let _ = write!(text, "# {name}\n\n{what}, trained with `train`.\n\n");
     let mut row = |name: &str, value: String| {
         // Writing to a string cannot fail.
         let _ = writeln!(
@@ -62,6 +75,9 @@ pub(super) fn text(description: &Description) -> String {
     if let Some(tokenizer) = tokenizer {
         row("tokens", tokenizer.vocab_size().to_string());
     }
+    if let Some(init) = &config.init {
+        row("begun with", format!("`{}`", init.from().display()));
+    }
     row("trained on", format!("`{}`", config.data.path().display()));
     if !labels.is_empty() {
         row("classes", labels.join(", "));
@@ -71,9 +87,44 @@ pub(super) fn text(description: &Description) -> String {
     }
     let _ = write!(
         text,
-        "\nUse it from this folder:\n\n```sh\ntrain {use_it}\n```\n\n\
-         `{WEIGHTS}` holds the weights, and in its header everything else; `{CONFIG}` and \
-         `{TOKENIZER}` are copies for other programs.\n"
+        "\nUse it from this folder:\n\n```sh\ntrain {use_it}\n```\n\n{}\n\n\
+         The configuration, every key with its value:\n\n````toml\n{}\n````\n",
+        files.told(),
+        config.to_toml().trim_end()
     );
     text
+}
+
+impl Files {
+    fn told(self) -> String {
+        match self {
+            Self::Own => format!(
+                "`{WEIGHTS}` holds the weights, and in its header everything else; `{CONFIG}` and \
+                 `{TOKENIZER}` are copies for other programs."
+            ),
+            Self::Adapters => format!(
+                "`{ADAPTERS}` holds adapters, what was trained beside them, and in its header \
+                 everything else but the weights that they belong to; PEFT reads it, too."
+            ),
+            Self::HuggingFace => format!(
+                "`{WEIGHTS}`, or its shards, and `{CONFIG}` are as transformers writes them."
+            ),
+        }
+    }
+}
+
+/// What Hugging Face calls what a model does, if it has a word for it.
+fn task(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::TextLm => Some("text-generation"),
+        Kind::TextClassifier => Some("text-classification"),
+        Kind::TextEncoder => Some("feature-extraction"),
+        Kind::SpeechClassifier => Some("audio-classification"),
+        Kind::SpeechCtc => Some("automatic-speech-recognition"),
+        Kind::ImageClassifier => Some("image-classification"),
+        Kind::GraphNodes | Kind::GraphClassifier | Kind::GraphRegression | Kind::GraphLinks => {
+            Some("graph-ml")
+        }
+        Kind::SpeechFrames => None,
+    }
 }

@@ -6,7 +6,11 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use interop::Family;
+
+use super::card::Files;
 use super::hugging_face::PREPROCESSOR;
+use super::sound;
 use super::write::{put, write_beside};
 use super::{CARD, CONFIG, Description, Stored, TOKENIZER, card, open};
 use crate::durable;
@@ -90,7 +94,7 @@ fn native(stored: &Stored, to: &Path, options: &ExportOptions) -> Result<()> {
         let values = stored.read(&name)?;
         tensors.push((name, shape, values));
     }
-    write_beside(to, &stored.description)?;
+    write_beside(to, &stored.description, Files::Own)?;
     write(to, &stored.description.metadata(), &tensors, options)
 }
 
@@ -104,6 +108,13 @@ fn hugging_face(stored: &Stored, to: &Path, options: &ExportOptions) -> Result<(
     let refused =
         |error: interop::Error| Error::Data(format!("{}: {error}", stored.path().display()));
     let exported = interop::export(&config.model, labels).map_err(refused)?;
+    let preprocessor = match exported.family {
+        Family::Ast => {
+            let features = sound::of_data(config)?;
+            Some(features.preprocessor_json(&config.model).map_err(refused)?)
+        }
+        _ => exported.preprocessor_json,
+    };
     let mut tensors = Vec::new();
     for assembly in exported.map.assemblies() {
         let mut ours = BTreeMap::new();
@@ -118,13 +129,17 @@ fn hugging_face(stored: &Stored, to: &Path, options: &ExportOptions) -> Result<(
         source,
     })?;
     put(to, CONFIG, &exported.config_json)?;
-    if let Some(text) = &exported.preprocessor_json {
+    if let Some(text) = &preprocessor {
         put(to, PREPROCESSOR, text)?;
     }
     if let Some(tokenizer) = tokenizer {
         put(to, TOKENIZER, tokenizer.to_json())?;
     }
-    put(to, CARD, &card::text(&stored.description))?;
+    put(
+        to,
+        CARD,
+        &card::text(&stored.description, Files::HuggingFace),
+    )?;
     // transformers refuses a file that does not say whose tensors it holds.
     let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
     write(to, &metadata, &tensors, options)

@@ -9,13 +9,14 @@ use data::text::Tokenizer;
 use interop::{Checkpoint, Entry};
 use models::Modality;
 
+use super::sound;
 use super::stored::{Stored, Values};
 use super::{CONFIG, Description, TOKENIZER};
 use crate::config::RunConfig;
 use crate::error::{Error, Result};
 use crate::model_file::{Weights, open_regular};
 
-/// How images become what the model reads.
+/// How images and sound become what the model reads.
 pub(super) const PREPROCESSOR: &str = "preprocessor_config.json";
 
 /// Longest configuration that is read, in bytes.
@@ -154,6 +155,9 @@ fn run_config(folder: &Path, checkpoint: &Checkpoint) -> Result<RunConfig> {
         let max_seq_len = max_seq_len.map_err(|error| Error::Data(error.to_string()))?;
         let seq_len = i64::try_from(max_seq_len).unwrap_or(i64::MAX);
         data.insert("seq_len".into(), seq_len.into());
+    }
+    if let Some(features) = checkpoint.sound() {
+        data.extend(sound::data_keys(features, model)?);
     }
     let mut table: toml::Table = "[run]\nname = 'imported'\n\
          [train]\nsteps = 1\nbatch_size = 1\nlr = 1e-5\n"

@@ -20,6 +20,7 @@ mod export;
 mod hugging_face;
 mod load;
 mod peft;
+mod sound;
 mod stored;
 mod write;
 

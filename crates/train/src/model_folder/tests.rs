@@ -110,7 +110,10 @@ fn an_export_is_the_same_model() -> Outcome {
     assert_eq!(config["labels"], serde_json::json!(["no", "yes"]));
     let card = fs::read_to_string(to.join(CARD))?;
     assert!(
-        card.starts_with("# tiny\n") && card.contains("| val_loss | 1.5 |"),
+        card.contains("\n# tiny\n")
+            && card.starts_with("---\npipeline_tag: text-classification\n---\n")
+            && card.contains("\nname = \"tiny\"\n")
+            && card.contains("| val_loss | 1.5 |"),
         "{card}"
     );
 

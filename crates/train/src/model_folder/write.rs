@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::card::Files;
 use super::peft::{self, Layout};
 use super::{ADAPTER_CONFIG, ADAPTERS, CARD, CONFIG, Description, TOKENIZER, WEIGHTS, card};
 use crate::durable;
@@ -15,7 +16,7 @@ use crate::model_file::{NamedTensor, write_model_file};
 ///
 /// The folder or a file cannot be written.
 pub fn write(folder: &Path, description: &Description, tensors: &[NamedTensor<'_>]) -> Result<()> {
-    write_beside(folder, description)?;
+    write_beside(folder, description, Files::Own)?;
     let weights = folder.join(WEIGHTS);
     Ok(write_model_file(
         &weights,
@@ -34,7 +35,7 @@ pub fn write_adapters(
     description: &Description,
     tensors: &[NamedTensor<'_>],
 ) -> Result<()> {
-    write_beside(folder, description)?;
+    write_beside(folder, description, Files::Adapters)?;
     let names = tensors.iter().map(|tensor| tensor.name.as_ref());
     let layout = Layout::to_write(&description.config, &names.collect())?;
     let mut stored = Vec::new();
@@ -63,7 +64,7 @@ pub fn write_adapters(
 }
 
 /// Writes everything but the weights.
-pub(super) fn write_beside(folder: &Path, description: &Description) -> Result<()> {
+pub(super) fn write_beside(folder: &Path, description: &Description, files: Files) -> Result<()> {
     durable::create_dir_all(folder).map_err(|source| Error::CannotCreate {
         path: folder.into(),
         source,
@@ -72,7 +73,7 @@ pub(super) fn write_beside(folder: &Path, description: &Description) -> Result<(
     if let Some(tokenizer) = &description.tokenizer {
         put(folder, TOKENIZER, tokenizer.to_json())?;
     }
-    put(folder, CARD, &card::text(description))
+    put(folder, CARD, &card::text(description, files))
 }
 
 pub(super) fn put(folder: &Path, name: &str, text: &str) -> Result<()> {
