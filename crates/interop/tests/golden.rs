@@ -31,9 +31,10 @@ struct Golden {
 type Weights = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden")
-        .join(name)
+    // `scripts/parity.py` has models of other seeds compared.
+    let elsewhere = std::env::var_os("INTEROP_GOLDEN").map(PathBuf::from);
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    elsewhere.unwrap_or(golden).join(name)
 }
 
 fn tensors(file: &Path) -> Result<Weights> {
@@ -154,14 +155,15 @@ impl Golden {
     }
 
     /// Whether our model answers as theirs did, to the value `want` of the file.
-    fn compare(&self, config: &ModelConfig, map: &KeyMap, want: &str) -> Result {
-        let (got, want) = (self.answer(config, map)?, self.numbers(want)?);
+    fn compare(&self, config: &ModelConfig, map: &KeyMap, wanted: &str) -> Result {
+        let (got, want) = (self.answer(config, map)?, self.numbers(wanted)?);
         assert_eq!(got.len(), want.len(), "{}", self.name);
         let farthest = got
             .iter()
             .zip(want)
             .map(|(a, b)| (a - b).abs())
             .fold(0.0, f32::max);
+        println!("{} {wanted} {farthest:e}", self.name);
         assert!(farthest <= TOLERANCE, "{}: {farthest:e} away", self.name);
         // Answers that hardly differ would say little.
         assert!(want.iter().any(|value| value.abs() > 0.1), "{}", self.name);
