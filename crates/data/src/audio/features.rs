@@ -1,11 +1,12 @@
-//! Samples to frames: log-mel energies and cepstra.
+//! Samples to frames: log-mel energies and cepstra, and Kaldi's filter bank.
 //!
-//! The conventions are those of librosa <https://librosa.org>: frames are centred, which
+//! The conventions of the last are in [`fbank`]; those of the others are those of librosa <https://librosa.org>: frames are centred, which
 //! pads a clip by half a frame of silence on both sides, the window is a periodic Hann
 //! window, and filters have unit area.
 
 mod config;
 mod deltas;
+mod fbank;
 mod statistics;
 
 use std::f64::consts::{PI, TAU};
@@ -27,8 +28,11 @@ const FLOOR: f64 = 1e-10;
 pub struct Extractor {
     config: FeatureConfig,
     fft: Arc<dyn RealToComplex<f64>>,
-    /// The window, with silence on both sides up to the length of the transform.
+    /// The window, with silence up to the length of the transform: on both sides, or, in
+    /// Kaldi's filter bank, behind it.
     window: Vec<f64>,
+    /// Samples of the window.
+    window_len: usize,
     hop: usize,
     filters: Filters,
     /// `[n_mfcc, n_mels]`, for cepstra
@@ -54,8 +58,13 @@ impl Extractor {
             ));
         }
         let band = (config.f_min(), high);
-        let filters = Filters::new(config.n_mels(), n_fft, rate, band, config.mel());
-        if filters.n_empty() > 0 {
+        let is_fbank = config.kind() == FeatureKind::Fbank;
+        let filters = match is_fbank {
+            true => Filters::kaldi(config.n_mels(), n_fft, rate, band),
+            false => Filters::new(config.n_mels(), n_fft, rate, band, config.mel()),
+        };
+        // Kaldi has filters that lie between two frequencies, and models that know of them.
+        if !is_fbank && filters.n_empty() > 0 {
             return Err(format!(
                 "n_mels = {} is too many for n_fft = {n_fft}: {} filters lie between two frequencies; \
                  make n_mels smaller or n_fft larger",
@@ -64,18 +73,23 @@ impl Extractor {
             ));
         }
         let mut window = vec![0.0; n_fft];
-        let left = (n_fft - window_len) / 2;
-        for (i, weight) in window[left..left + window_len].iter_mut().enumerate() {
-            *weight = 0.5 - 0.5 * (TAU * i as f64 / window_len as f64).cos();
+        if is_fbank {
+            window[..window_len].copy_from_slice(&fbank::window(window_len));
+        } else {
+            let left = (n_fft - window_len) / 2;
+            for (i, weight) in window[left..left + window_len].iter_mut().enumerate() {
+                *weight = 0.5 - 0.5 * (TAU * i as f64 / window_len as f64).cos();
+            }
         }
         let cosines = match config.kind() {
-            FeatureKind::LogMel => Vec::new(),
+            FeatureKind::LogMel | FeatureKind::Fbank => Vec::new(),
             FeatureKind::Mfcc => cosines(config.n_mfcc(), config.n_mels()),
         };
         Ok(Self {
             config: config.clone(),
             fft: RealFftPlanner::new().plan_fft_forward(n_fft),
             window,
+            window_len,
             hop,
             filters,
             cosines,
@@ -100,7 +114,18 @@ impl Extractor {
 
     /// Frames of so many samples.
     pub fn n_frames(&self, n_samples: usize) -> usize {
-        1 + n_samples / self.hop
+        match self.config.kind() {
+            FeatureKind::Fbank => 1 + n_samples.saturating_sub(self.window_len) / self.hop,
+            FeatureKind::LogMel | FeatureKind::Mfcc => 1 + n_samples / self.hop,
+        }
+    }
+
+    /// The sample in the middle of a frame.
+    pub(super) fn middle(&self, frame: usize) -> usize {
+        match self.config.kind() {
+            FeatureKind::Fbank => frame * self.hop + self.window_len / 2,
+            FeatureKind::LogMel | FeatureKind::Mfcc => frame * self.hop,
+        }
     }
 
     /// Samples from one frame to the next.
@@ -110,7 +135,7 @@ impl Extractor {
 
     /// Samples of which a frame is made: fewer are not a clip.
     pub fn min_samples(&self) -> usize {
-        self.window.iter().filter(|&&weight| weight > 0.0).count() + 1
+        self.window_len
     }
 
     /// The frames of a clip, one after the other.
@@ -122,7 +147,7 @@ impl Extractor {
     pub fn extract(&self, samples: &[f32]) -> Vec<f32> {
         let energies = self.energies(samples);
         let base = match self.config.kind() {
-            FeatureKind::LogMel => energies,
+            FeatureKind::LogMel | FeatureKind::Fbank => energies,
             FeatureKind::Mfcc => energies.iter().map(|frame| self.cepstrum(frame)).collect(),
         };
         let mut frames = deltas(base, self.config.deltas());
@@ -135,7 +160,9 @@ impl Extractor {
 
     /// Logarithms of the energy in each band, `[n_frames][n_mels]`.
     fn energies(&self, samples: &[f32]) -> Vec<Vec<f64>> {
-        let n_fft = self.window.len();
+        let is_fbank = self.config.kind() == FeatureKind::Fbank;
+        // Samples before the first that the first frame begins at.
+        let lead = if is_fbank { 0 } else { self.window.len() / 2 };
         let n_frames = self.n_frames(samples.len());
         let mut frame = self.fft.make_input_vec();
         let mut spectrum: Vec<Complex<f64>> = self.fft.make_output_vec();
@@ -143,11 +170,16 @@ impl Extractor {
         let mut powers = vec![0.0; spectrum.len()];
         let mut frames = Vec::with_capacity(n_frames);
         for i in 0..n_frames {
-            for (j, (slot, weight)) in frame.iter_mut().zip(&self.window).enumerate() {
-                let sample = (i * self.hop + j)
-                    .checked_sub(n_fft / 2)
-                    .and_then(|at| samples.get(at));
-                *slot = weight * sample.map_or(0.0, |&sample| f64::from(sample));
+            for (j, slot) in frame.iter_mut().enumerate() {
+                let at = (i * self.hop + j).checked_sub(lead);
+                let sample = at.and_then(|at| samples.get(at));
+                *slot = sample.map_or(0.0, |&sample| f64::from(sample));
+            }
+            if is_fbank {
+                fbank::emphasise(&mut frame[..self.window_len]);
+            }
+            for (slot, weight) in frame.iter_mut().zip(&self.window) {
+                *slot *= weight;
             }
             self.fft
                 .process_with_scratch(&mut frame, &mut spectrum, &mut scratch)
@@ -159,7 +191,13 @@ impl Extractor {
             self.filters.apply(&powers, &mut energies);
             frames.push(energies);
         }
-        logarithm(&mut frames, self.config.scale(), self.config.top_db());
+        let floor = if is_fbank { fbank::FLOOR } else { FLOOR };
+        logarithm(
+            &mut frames,
+            floor,
+            self.config.scale(),
+            self.config.top_db(),
+        );
         frames
     }
 
@@ -183,14 +221,14 @@ impl std::fmt::Debug for Extractor {
 }
 
 /// Of energies; decibels are lifted to `top_db` below the loudest of the clip.
-fn logarithm(frames: &mut [Vec<f64>], scale: Scale, top_db: Option<f64>) {
+fn logarithm(frames: &mut [Vec<f64>], floor: f64, scale: Scale, top_db: Option<f64>) {
     let per_ln = match scale {
         Scale::Ln => 1.0,
         Scale::Db => 10.0 / 10f64.ln(),
     };
     let mut loudest = f64::NEG_INFINITY;
     for x in frames.iter_mut().flatten() {
-        *x = per_ln * x.max(FLOOR).ln();
+        *x = per_ln * x.max(floor).ln();
         loudest = loudest.max(*x);
     }
     if let (Scale::Db, Some(top_db)) = (scale, top_db) {
@@ -211,11 +249,19 @@ fn cosines(n_mfcc: usize, n_mels: usize) -> Vec<Vec<f64>> {
     (0..n_mfcc).map(row).collect()
 }
 
-/// Shifts every column to mean 0 and, if asked, scales it to variance 1.
+/// Shifts every column to mean 0 and, if asked, scales it to variance 1; or does so by numbers
+/// that are given.
 fn normalize(frames: &mut [Vec<f64>], normalize: Normalize) {
     let (n, width) = (frames.len() as f64, frames.first().map_or(0, Vec::len));
-    if matches!(normalize, Normalize::None | Normalize::Training) {
-        return;
+    match normalize {
+        Normalize::None | Normalize::Training => return,
+        Normalize::Fixed { mean, deviation } => {
+            for x in frames.iter_mut().flatten() {
+                *x = (*x - mean) / deviation;
+            }
+            return;
+        }
+        Normalize::Clip | Normalize::Mean => {}
     }
     for column in 0..width {
         let mean = frames.iter().map(|frame| frame[column]).sum::<f64>() / n;
@@ -305,8 +351,9 @@ mod tests {
 
     #[test]
     fn silence_is_finite() {
-        for scale in ["ln", "db"] {
-            let config = config(serde_json::json!({"scale": scale, "n_mels": 20}));
+        for (kind, scale) in [("log-mel", "ln"), ("log-mel", "db"), ("fbank", "db")] {
+            let table = serde_json::json!({"kind": kind, "scale": scale, "n_mels": 20});
+            let config = config(table);
             let extractor = Extractor::new(&config, 8000).unwrap();
             assert!(
                 extractor
@@ -314,6 +361,33 @@ mod tests {
                     .iter()
                     .all(|x| x.is_finite())
             );
+        }
+    }
+
+    #[test]
+    fn a_filter_bank_has_whole_frames_alone_and_numbers_that_are_given() {
+        let of = |normalize: serde_json::Value| {
+            let table = serde_json::json!({"kind": "fbank", "normalize": normalize});
+            Extractor::new(&config(table), 8000).unwrap()
+        };
+        let plain = of("none".into());
+        // 200 samples every 80: of fewer there is none, but what augmentation shortens is heard.
+        let counts = [100, 200, 279, 280, 360].map(|n| plain.n_frames(n));
+        assert_eq!((counts, plain.min_samples()), ([1, 1, 1, 2, 3], 200));
+        assert_eq!((plain.middle(0), plain.middle(2)), (100, 260));
+        let samples = noise(300);
+        let (plain, fixed) = (
+            plain.extract(&samples),
+            of(serde_json::json!({"fixed": {"mean": -4.0, "deviation": 2.5}})).extract(&samples),
+        );
+        assert_eq!(plain.len(), 2 * 40);
+        for (plain, fixed) in plain.iter().zip(fixed) {
+            assert!((fixed - (plain + 4.0) / 2.5).abs() < 1e-5);
+        }
+        // As loud by an offset: it is taken away from each frame.
+        let louder: Vec<f32> = samples.iter().map(|x| x + 0.25).collect();
+        for (plain, louder) in plain.iter().zip(of("none".into()).extract(&louder)) {
+            assert!((louder - plain).abs() < 1e-3, "{louder} {plain}");
         }
     }
 

@@ -84,6 +84,29 @@ impl Filters {
         }
     }
 
+    /// As [`Filters::new`], but straight in mels, where they are equally far apart, and 1 at
+    /// their peak: those of Kaldi. Some of them may lie between two bins.
+    pub(super) fn kaldi(n: usize, n_fft: usize, rate: u32, (low, high): (f64, f64)) -> Self {
+        // Kaldi's mels are this one's times a factor, which a triangle does not see.
+        let scale = MelScale::Htk;
+        let (first, last) = (scale.of(low), scale.of(high));
+        let step = (last - first) / (n + 1) as f64;
+        let filter = |i: usize| {
+            let peak = first + (i + 1) as f64 * step;
+            let weight = |bin: usize| {
+                let mel = scale.of(bin as f64 * f64::from(rate) / n_fft as f64);
+                (1.0 - (mel - peak).abs() / step).max(0.0)
+            };
+            let bins = 0..=n_fft / 2;
+            let start = bins.clone().find(|&bin| weight(bin) > 0.0).unwrap_or(0);
+            let weights = (start..=n_fft / 2).map(weight);
+            (start, weights.take_while(|&weight| weight > 0.0).collect())
+        };
+        Self {
+            filters: (0..n).map(filter).collect(),
+        }
+    }
+
     /// What each filter takes of `spectrum`.
     pub(super) fn apply(&self, spectrum: &[f64], energies: &mut Vec<f64>) {
         energies.clear();

@@ -107,8 +107,8 @@ impl ClipSamples {
         let target = match self.asked {
             Asked::Class | Asked::Text => clip.target.clone(),
             Asked::Frames => {
-                let hop = self.extractor.hop();
-                let class = |frame: usize| clip.class_at(self.origin(frame * hop, draws));
+                let at = |frame| self.origin(self.extractor.middle(frame), draws);
+                let class = |frame: usize| clip.class_at(at(frame));
                 (0..n).map(class).collect()
             }
         };

@@ -66,6 +66,40 @@ fn frames_are_those_of_librosa() -> TestResult {
     Ok(())
 }
 
+/// Kaldi's filter bank: `scripts/parity/golden_fbank.py` computes the values. Of 128 bands
+/// some lie between two frequencies.
+#[test]
+fn a_filter_bank_is_that_of_transformers() -> TestResult {
+    let mut arrays = Npz::open(golden("fbank.npz"))?;
+    let clip = arrays.read("clip")?.to_f32();
+    let (mean, deviation) = (-4.2677393, 2.0 * 4.5689974);
+    for (name, table) in [
+        ("fbank", json!({"n_mels": 24, "normalize": "none"})),
+        (
+            "ast",
+            json!({"n_mels": 128, "normalize": {"fixed": {"mean": mean, "deviation": deviation}}}),
+        ),
+    ] {
+        let mut table = table;
+        table["kind"] = json!("fbank");
+        let config: FeatureConfig = serde_json::from_value(table)?;
+        let extractor = Extractor::new(&config, 16_000)?;
+        let got = extractor.extract(&clip);
+        let want = arrays.read(name)?;
+        let shape = [extractor.n_frames(clip.len()), extractor.width()];
+        assert_eq!(want.shape, shape, "{name}");
+        for (i, (got, want)) in got.iter().zip(want.to_f32()).enumerate() {
+            let (frame, column) = (i / shape[1], i % shape[1]);
+            // Its spectrum is `f32`.
+            assert!(
+                (got - want).abs() < 2e-5,
+                "{name}, frame {frame}, column {column}: {got}, transformers {want}"
+            );
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn every_format_holds_the_same_tone() -> TestResult {
     for extension in ["wav", "flac", "ogg", "mp3"] {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::fbank;
 use crate::audio::mel::MelScale;
 
 /// What a frame of sound is described by.
@@ -38,7 +39,7 @@ pub struct FeatureConfig {
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "FeatureConfig")]
 struct RawFeatureConfig {
-    /// Log-mel energies, or cepstra
+    /// Log-mel energies, cepstra, or Kaldi's filter bank
     kind: FeatureKind,
     /// Samples of a frame, instead of `window_ms`
     window: Option<usize>,
@@ -58,14 +59,14 @@ struct RawFeatureConfig {
     /// Cepstra, with `kind = "mfcc"`
     #[schemars(range(min = 1))]
     n_mfcc: usize,
-    /// The formula of the mel scale
+    /// The formula of the mel scale; "fbank" has Kaldi's
     mel: MelScale,
-    /// Lowest frequency, in Hz
+    /// Lowest frequency, in Hz; 0 without it, or 20 of "fbank"
     #[schemars(range(min = 0.0))]
-    f_min: f64,
+    f_min: Option<f64>,
     /// Highest frequency, in Hz; half of the sample rate without it
     f_max: Option<f64>,
-    /// Unit of the logarithm; cepstra are made of decibels
+    /// Unit of the logarithm; cepstra are made of decibels, "fbank" has the natural one
     scale: Scale,
     /// Decibels below the loudest at which energies end; 0 for no end
     #[schemars(range(min = 0.0))]
@@ -89,7 +90,7 @@ impl Default for RawFeatureConfig {
             n_mels: 40,
             n_mfcc: 13,
             mel: MelScale::default(),
-            f_min: 0.0,
+            f_min: None,
             f_max: None,
             scale: Scale::default(),
             top_db: 80.0,
@@ -108,6 +109,9 @@ pub enum FeatureKind {
     LogMel,
     /// Mel-frequency cepstral coefficients: a cosine transform of those
     Mfcc,
+    /// Log-mel energies as Kaldi makes them, of frames that lie within the clip, without their
+    /// mean and with high frequencies raised; what AST reads
+    Fbank,
 }
 
 /// A unit of a logarithm.
@@ -122,8 +126,8 @@ pub enum Scale {
 }
 
 /// What is made alike in all clips.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum Normalize {
     /// Mean 0 and variance 1 of every column of a clip
     #[default]
@@ -133,6 +137,13 @@ pub enum Normalize {
     /// Mean 0 and variance 1 of every column of the training clips together, as they are
     /// before augmentation; of at most 500 of them, evenly spaced
     Training,
+    /// `(x − mean) / deviation` of every number, as models of others want it
+    Fixed {
+        /// What is taken from each number
+        mean: f64,
+        /// What it is then divided by
+        deviation: f64,
+    },
     /// Nothing
     None,
 }
@@ -164,6 +175,18 @@ impl TryFrom<RawFeatureConfig> for FeatureConfig {
             deltas,
             normalize,
         } = raw;
+        let f_min = f_min.unwrap_or(match kind {
+            FeatureKind::Fbank => fbank::F_MIN,
+            FeatureKind::LogMel | FeatureKind::Mfcc => 0.0,
+        });
+        if let Normalize::Fixed { mean, deviation } = normalize
+            && !(mean.is_finite() && deviation > 0.0 && deviation.is_finite())
+        {
+            return Err(format!(
+                "normalize.fixed = {{ mean = {mean}, deviation = {deviation} }} is no scale; use \
+                 finite numbers, the deviation above 0"
+            ));
+        }
         for (key, value, most) in [
             ("window", window, Self::MAX_WINDOW),
             ("hop", hop, Self::MAX_WINDOW),
@@ -224,7 +247,7 @@ impl FeatureConfig {
     /// Numbers in a frame.
     pub fn width(&self) -> usize {
         let base = match self.kind {
-            FeatureKind::LogMel => self.n_mels,
+            FeatureKind::LogMel | FeatureKind::Fbank => self.n_mels,
             FeatureKind::Mfcc => self.n_mfcc,
         };
         base * (1 + self.deltas)
@@ -259,7 +282,8 @@ impl FeatureConfig {
         Ok((window, hop, n_fft))
     }
 
-    pub(super) fn kind(&self) -> FeatureKind {
+    /// What a frame is described by.
+    pub fn kind(&self) -> FeatureKind {
         self.kind
     }
 
@@ -288,6 +312,7 @@ impl FeatureConfig {
         match self.kind {
             FeatureKind::LogMel => self.scale,
             FeatureKind::Mfcc => Scale::Db,
+            FeatureKind::Fbank => Scale::Ln,
         }
     }
 
