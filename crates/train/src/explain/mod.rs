@@ -52,10 +52,12 @@ fn n_tokens(config: &RunConfig) -> u64 {
 
 /// Rows of a sample, or the most that it may have.
 fn seq_len(config: &RunConfig) -> usize {
-    config
-        .data
-        .seq_len()
-        .unwrap_or_else(|| config.model.max_seq_len().unwrap_or(0))
+    let max_seq_len = || config.model.max_seq_len().unwrap_or(0);
+    let speech = config.model.speech();
+    match speech.and_then(|speech| speech.patches()) {
+        Some(_) => max_seq_len(),
+        None => config.data.seq_len().unwrap_or_else(max_seq_len),
+    }
 }
 
 /// The arithmetic of one update: [`cost::step_flops`], term by term.

@@ -6,7 +6,7 @@ use attn_core::{Lora, ParamStore};
 use candle_core::{DType, Device, Tensor};
 use data::text::Tokenizer;
 use encodings::resample;
-use models::{ImageConfig, ModelConfig, Parameter, adaptable, parameters};
+use models::{ModelConfig, Parameter, adaptable, parameters};
 
 use super::plan::{Origin, Plan};
 use super::{Init, Report, vocabulary};
@@ -208,19 +208,23 @@ struct Grids {
 }
 
 impl Grids {
-    /// Those of two models of images; none of others.
+    /// Those of two models of images, or of patches of sound; none of others.
     fn of(from: &ModelConfig, to: &ModelConfig) -> Option<Self> {
-        let (from, to) = (from.image()?, to.image()?);
-        let sides = |image: &ImageConfig| {
-            let grid = image.grid().ok()?;
-            Some((grid.height, grid.width))
-        };
-        Some(Self {
-            leading: usize::from(to.class_token()),
-            from: sides(from)?,
-            to: sides(to)?,
-        })
+        let (_, from) = grid(from)?;
+        let (leading, to) = grid(to)?;
+        Some(Self { leading, from, to })
     }
+}
+
+/// Rows before the patches of `model`, and the sides of their grid.
+fn grid(model: &ModelConfig) -> Option<(usize, (usize, usize))> {
+    if let Some(image) = model.image() {
+        let grid = image.grid().ok()?;
+        return Some((usize::from(grid.class_token), (grid.height, grid.width)));
+    }
+    let speech = model.speech()?;
+    let grid = speech.patch_grid().ok().flatten()?;
+    Some((speech.patches()?.class_tokens(), grid))
 }
 
 /// `parameters`, each once: a tied weight is asked for twice.
@@ -251,7 +255,7 @@ impl First {
             Ok(store.insert(name, &tensor)?)
         };
         // One tensor at a time: the store has a copy of its own.
-        for source in &self.source {
+        if let Some(source) = &self.source {
             for parameter in &self.values {
                 insert(parameter, source.read(&parameter.name)?)?;
             }

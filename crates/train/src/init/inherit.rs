@@ -49,6 +49,8 @@ pub(super) fn keys(table: &InitTable, source: &Stored, document: &Document) -> R
             to.modality()
         )));
     }
+    // They have as many rows as their grid.
+    let of_patches = (config.model.speech()).is_some_and(|speech| speech.patches().is_some());
     let left_out = |path: &str| -> bool {
         let other_answers = to != from || table.head() == Head::New;
         match path {
@@ -56,7 +58,7 @@ pub(super) fn keys(table: &InitTable, source: &Stored, document: &Document) -> R
             "image.height" | "image.width" | "image.channels" => true,
             "graph.n_features" | "graph.n_edge_features" | "graph.n_structure" => true,
             "speech.n_features" => true,
-            "max_seq_len" => to.modality() == Modality::Image,
+            "max_seq_len" => to.modality() == Modality::Image || of_patches,
             "vocab_size" => written.data.tokenizer.is_some(),
             // They belong to the head.
             "n_classes" | "graph.mean" | "graph.deviation" | "speech.word_separator" => {

@@ -1,5 +1,6 @@
 //! What the library and the binary do, seen from outside.
 
+mod ast;
 mod bad_configuration;
 mod bench;
 mod command;
