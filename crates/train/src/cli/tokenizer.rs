@@ -1,5 +1,6 @@
 //! `train tokenizer train` and `train tokenizer encode`
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use data::text::{Source, Tokenizer, TokenizerKind, TokenizerTraining, tokenizer};
@@ -65,6 +66,11 @@ struct EncodeArgs {
     #[arg(value_name = "TOKENIZER")]
     tokenizer: PathBuf,
 
+    /// As a classifier or an encoder reads a text: with the tokens that the tokenizer puts
+    /// around it, and cut to N of them in all
+    #[arg(long, value_name = "N")]
+    max_len: Option<NonZeroUsize>,
+
     /// Texts; a file is read line by line, and so is standard input, `-`
     #[arg(value_name = "TEXT", default_value = "-")]
     texts: Vec<String>,
@@ -98,7 +104,11 @@ fn train(args: TrainArgs) -> Result<()> {
 fn encode(args: EncodeArgs) -> Result<()> {
     let tokenizer = Tokenizer::from_file(&args.tokenizer)?;
     inputs::each(&args.texts, |text| {
-        let line = json!({ "text": text, "ids": tokenizer.encode(text)? });
+        let ids = match args.max_len {
+            None => tokenizer.encode(text)?,
+            Some(max_len) => tokenizer.encode_sequence(text, max_len.get())?,
+        };
+        let line = json!({ "text": text, "ids": ids });
         console::print(&format!("{line}\n"))
     })
 }

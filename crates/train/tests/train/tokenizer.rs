@@ -69,6 +69,43 @@ fn what_is_learnt_encodes_texts_and_the_lines_of_files() -> TestResult {
 }
 
 #[test]
+fn as_a_model_reads_it_a_text_has_tokens_around_it_and_is_cut() -> TestResult {
+    let folder = TempDir::new()?;
+    let vocab = serde_json::json!({ "<s>": 0, "</s>": 1, "a": 2, "b": 3, "?": 4 });
+    let around = |id: &str| serde_json::json!({ "SpecialToken": { "id": id, "type_id": 0 } });
+    let text = serde_json::json!({ "Sequence": { "id": "A", "type_id": 0 } });
+    let special = |id: &str, number: u32| {
+        let token = serde_json::json!({ "id": id, "ids": [number], "tokens": [id] });
+        (id.to_owned(), token)
+    };
+    let special = [special("<s>", 0), special("</s>", 1)].into_iter();
+    let special: serde_json::Map<_, _> = special.collect();
+    let json = serde_json::json!({
+        "version": "1.0", "added_tokens": [],
+        "pre_tokenizer": { "type": "WhitespaceSplit" },
+        "post_processor": {
+            "type": "TemplateProcessing", "single": [around("<s>"), text, around("</s>")],
+            "pair": [], "special_tokens": special,
+        },
+        "model": { "type": "WordLevel", "vocab": vocab, "unk_token": "?" },
+    });
+    fs::write(folder.path().join("t.json"), json.to_string())?;
+    for (options, ids) in [
+        (&[][..], "[2,3,2]"),
+        (&["--max-len", "9"], "[0,2,3,2,1]"),
+        (&["--max-len", "4"], "[0,2,3,1]"),
+    ] {
+        let encode = [&["encode", "t.json", "a b a"], options].concat();
+        let (code, said, errors) = tokenizer(folder.path(), &encode)?;
+        assert_eq!((code, errors.as_str()), (0, ""));
+        assert!(said.contains(&format!("\"ids\":{ids}")), "{said}");
+    }
+    let (code, ..) = tokenizer(folder.path(), &["encode", "t.json", "--max-len", "0", "a"])?;
+    assert_eq!(code, 2);
+    Ok(())
+}
+
+#[test]
 fn a_file_that_cannot_be_used_is_named_and_nothing_is_written() -> TestResult {
     let folder = TempDir::new()?;
     let at = folder.path();
