@@ -139,6 +139,7 @@ pub mod cost;
 pub mod ctc_decode;
 mod edit_distance;
 mod evaluation;
+mod first_weights;
 pub mod graph;
 pub mod image;
 mod layers;

@@ -11,8 +11,8 @@ use kernels::{CrossEntropy, Pool};
 use super::layers::Layers;
 use super::weighted::balanced_loss;
 use crate::evaluation::{Errors, Evaluation, Outcome, Ranks};
+use crate::first_weights::first_weights;
 use crate::objective::{self, LossOptions};
-use crate::text::first_weights;
 use crate::{Kind, ModelConfig};
 
 /// Layers over the nodes of graphs, and a head: classes of nodes, classes or numbers of

@@ -10,8 +10,8 @@ use candle_nn::VarBuilder;
 use super::block::Both;
 use super::features::FeatureDropout;
 use super::inputs::{Widths, feature_dropout};
+use crate::first_weights::first_weights;
 use crate::stack::stack_config;
-use crate::text::first_weights;
 use crate::{MaskConfig, ModelConfig};
 
 /// Embedding of nodes and places, blocks.

@@ -3,11 +3,12 @@
 use attn_core::input::Images;
 use attn_core::{Linear, Mask, Pass, Pattern, Stack, Targets};
 use candle_core::{Error, Result, Tensor, bail};
-use candle_nn::{Init, VarBuilder};
+use candle_nn::VarBuilder;
 use kernels::Pool;
 
 use super::convolutional::Convolutional;
 use super::transformer::Transformer;
+use crate::first_weights::first_weights;
 use crate::objective::{self, LossOptions};
 use crate::{Backbone, Evaluation, ModelConfig};
 
@@ -51,10 +52,7 @@ impl ImageClassifier {
             Backbone::Cnn => Body::Convolutional(Convolutional::new(config, image, vb.clone())?),
             other => bail!("backbone = \"{other}\" does not read images"),
         };
-        let init = Init::Randn {
-            mean: 0.0,
-            stdev: config.init_std(),
-        };
+        let init = first_weights(config);
         let (d_model, bias) = (config.d_model(), config.bias());
         Ok(Self {
             body,

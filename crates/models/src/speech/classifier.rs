@@ -8,8 +8,9 @@ use candle_core::{Error, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use kernels::Pool;
 
-use super::trunk::{Trunk, head_weights};
+use super::trunk::Trunk;
 use crate::evaluation::Evaluation;
+use crate::first_weights::first_weights;
 use crate::objective::{self, LossOptions};
 use crate::stack::norm_config;
 use crate::{ModelConfig, Pooling};
@@ -52,7 +53,7 @@ impl SpeechClassifier {
             }
             false => None,
         };
-        let init = head_weights(config);
+        let init = first_weights(config);
         Ok(Self {
             trunk: Trunk::new(config, vb.clone())?,
             pool: pooling.into(),

@@ -6,10 +6,11 @@ use candle_core::{DType, Error, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use kernels::{Ctc, LabelSequences};
 
-use super::trunk::{Trunk, head_weights};
+use super::trunk::Trunk;
 use crate::ModelConfig;
 use crate::ctc_decode::{beam, greedy};
 use crate::evaluation::{Edits, Evaluation, Outcome};
+use crate::first_weights::first_weights;
 use crate::objective::LossOptions;
 
 /// A recogniser of speech: blocks, and at every position a choice among the symbols and
@@ -41,7 +42,7 @@ impl SpeechCtc {
             bail!("kind = \"{}\" has no symbols", config.kind());
         };
         let (d_model, bias) = (config.d_model(), config.bias());
-        let init = head_weights(config);
+        let init = first_weights(config);
         Ok(Self {
             trunk: Trunk::new(config, vb.clone())?,
             head: Linear::new(d_model, n_symbols + 1, bias, init, vb.pp("head"))?,

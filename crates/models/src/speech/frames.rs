@@ -5,9 +5,10 @@ use attn_core::{Linear, Mask, Pass, Pattern, Stack, Targets};
 use candle_core::{Error, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 
-use super::trunk::{Trunk, head_weights};
+use super::trunk::Trunk;
 use crate::ModelConfig;
 use crate::evaluation::Evaluation;
+use crate::first_weights::first_weights;
 use crate::objective::{self, LossOptions};
 
 /// A labeller of frames: blocks, and one linear map at every position.
@@ -35,7 +36,7 @@ impl SpeechFrames {
             bail!("kind = \"{}\" has no classes", config.kind());
         };
         let (d_model, bias) = (config.d_model(), config.bias());
-        let init = head_weights(config);
+        let init = first_weights(config);
         Ok(Self {
             trunk: Trunk::new(config, vb.clone())?,
             head: Linear::new(d_model, n_classes, bias, init, vb.pp("head"))?,

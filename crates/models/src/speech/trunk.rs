@@ -5,7 +5,7 @@ use std::sync::Arc;
 use attn_core::input::Rows;
 use attn_core::{Context, Dropout, Mask, Pass, Pattern, Position, Stack};
 use candle_core::{Error, Result, Tensor, bail};
-use candle_nn::{Init, VarBuilder};
+use candle_nn::VarBuilder;
 use encodings::Sizes;
 
 use super::front::FrontEnd;
@@ -110,13 +110,5 @@ impl Trunk {
 
     pub(super) fn stack(&self) -> Option<&Stack> {
         self.layers.stack()
-    }
-}
-
-/// First values of a head.
-pub(super) fn head_weights(config: &ModelConfig) -> Init {
-    Init::Randn {
-        mean: 0.0,
-        stdev: config.init_std(),
     }
 }

@@ -7,9 +7,9 @@ use candle_core::{Error, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 
 use super::pooled::Pooled;
-use super::trunk::first_weights;
 use crate::ModelConfig;
 use crate::evaluation::Evaluation;
+use crate::first_weights::first_weights;
 use crate::objective::{self, LossOptions};
 
 /// A text classifier: blocks, one vector a text, one linear map.

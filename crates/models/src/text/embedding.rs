@@ -7,8 +7,8 @@ use candle_core::{Error, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use encodings::Sizes;
 
-use super::trunk::first_weights;
 use crate::ModelConfig;
+use crate::first_weights::first_weights;
 use crate::stack::norm_config;
 
 /// The sum of a vector for the token, one for its place and one for the type of its text;

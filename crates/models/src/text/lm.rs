@@ -7,9 +7,10 @@ use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
 
 use super::cache::Cache;
-use super::trunk::{Trunk, first_weights};
+use super::trunk::Trunk;
 use crate::ModelConfig;
 use crate::evaluation::Evaluation;
+use crate::first_weights::first_weights;
 use crate::objective::{self, LossOptions};
 
 /// A causal language model: GPT and its relatives.

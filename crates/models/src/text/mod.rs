@@ -13,4 +13,3 @@ pub use cache::Cache;
 pub use classifier::TextClassifier;
 pub use encoder::TextEncoder;
 pub use lm::CausalLm;
-pub(crate) use trunk::first_weights;

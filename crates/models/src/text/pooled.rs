@@ -7,8 +7,9 @@ use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use kernels::{Activation, Pool};
 
-use super::trunk::{Trunk, first_weights};
+use super::trunk::Trunk;
 use crate::ModelConfig;
+use crate::first_weights::first_weights;
 
 /// Blocks, one vector a text and, if there is one, a pooler.
 ///

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use attn_core::{Context, Mask, Pass, Pattern, Stack};
 use candle_core::{Error, Result, Tensor, bail};
-use candle_nn::{Init, VarBuilder};
+use candle_nn::VarBuilder;
 
 use super::cache::{Cache, Kept};
 use super::embedding::TextEmbedding;
@@ -99,13 +99,5 @@ impl Trunk {
             position: self.embed.position(),
             pass,
         }
-    }
-}
-
-/// First values of embeddings and heads.
-pub(crate) fn first_weights(config: &ModelConfig) -> Init {
-    Init::Randn {
-        mean: 0.0,
-        stdev: config.init_std(),
     }
 }

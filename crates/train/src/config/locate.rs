@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
-use super::wording::mentioned;
+use super::mentioned::mentioned;
 
 /// A place in a document.
 #[derive(Debug, Clone, Default)]

@@ -13,6 +13,7 @@ mod error;
 mod eval;
 mod init;
 mod locate;
+mod mentioned;
 mod metric;
 mod names;
 mod optimizer;

@@ -3,6 +3,7 @@
 use strsim::damerau_levenshtein;
 
 use super::locate::Found;
+use super::mentioned::{mentioned, quoted};
 
 /// Names of other programs' options, with ours.
 const SYNONYMS: [(&str, &str); 18] = [
@@ -54,22 +55,6 @@ pub(crate) fn closest<'a>(
         .filter(|(distance, _)| *distance <= within)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
-}
-
-/// The names of keys in the message of a check: words before ` = ` and words in backticks.
-pub(super) fn mentioned(message: &str) -> Vec<String> {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-    let before_equals = message.match_indices(" = ").map(|(at, _)| {
-        let head = &message[..at];
-        &head[head.rfind(|c| !is_name(c)).map_or(0, |i| i + 1)..]
-    });
-    let mut names: Vec<String> = Vec::new();
-    for name in before_equals.chain(quoted(message)) {
-        if !name.is_empty() && name.chars().all(is_name) && !names.iter().any(|n| n == name) {
-            names.push(name.into());
-        }
-    }
-    names
 }
 
 /// What the parser says about the syntax of a file, and a remedy.
@@ -195,11 +180,6 @@ fn mistyped(message: &str, key: &str) -> Option<(String, String)> {
         _ => format!("write {expected}"),
     };
     Some((format!("`{key}` is {found}, not {expected}"), remedy))
-}
-
-/// The words of `message` in backticks.
-fn quoted(message: &str) -> Vec<&str> {
-    message.split('`').skip(1).step_by(2).collect()
 }
 
 /// `a`, `b` or `c`

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::json;
 
-use super::header::limits;
+use super::limits;
 
 /// Name of an index in a folder.
 pub const INDEX: &str = "model.safetensors.index.json";

@@ -14,12 +14,14 @@
 //! Format: <https://huggingface.co/docs/safetensors>.
 
 mod decode;
+mod defect;
 mod dtype;
 mod error;
 mod float;
 mod foreign;
 mod header;
 mod index;
+pub mod limits;
 mod misfits;
 mod read;
 mod shards;
@@ -27,13 +29,14 @@ mod size;
 mod weights;
 mod write;
 
+pub use defect::Defect;
 pub use dtype::Dtype;
-pub use error::{Defect, Misfit, ModelFileError};
+pub use error::{Misfit, ModelFileError};
 pub use float::{Float, UnknownFloat};
-pub use foreign::{Foreign, refuse_foreign};
-pub use header::{TensorInfo, limits};
+pub use foreign::Foreign;
+pub use header::TensorInfo;
 pub use index::{INDEX, IndexDefect};
-pub use read::ModelFile;
+pub use read::{ModelFile, refuse_foreign};
 pub use shards::write_shards;
 pub use size::{ByteSize, NotASize};
 pub use weights::Weights;

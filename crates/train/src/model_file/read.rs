@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 
 use super::decode;
-use super::error::{Defect, Misfit, ModelFileError};
-use super::foreign::refuse_foreign;
-use super::header::{Header, TensorInfo, limits};
+use super::defect::Defect;
+use super::error::{Misfit, ModelFileError};
+use super::foreign;
+use super::header::{Header, TensorInfo};
+use super::limits;
 use super::misfits::misfits;
 use crate::durable::FileError;
 
@@ -223,4 +225,19 @@ pub(crate) fn open_regular(path: &Path) -> Result<File, ModelFileError> {
         });
     }
     Ok(file)
+}
+
+/// Refuses the file at `path` if it is of a format that can be told but is not read; also
+/// the folder at `path`, if such a file is all the weights that it has.
+///
+/// What is neither, or is not there, passes: whoever opens it says what is wrong with it.
+///
+/// # Errors
+///
+/// [`ModelFileError::Foreign`], which says how to convert the file.
+pub fn refuse_foreign(path: &Path) -> Result<(), ModelFileError> {
+    match foreign::find(path) {
+        None => Ok(()),
+        Some((path, format)) => Err(ModelFileError::Foreign { path, format }),
+    }
 }

@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::header::limits;
 use super::index::{INDEX, ShardIndex};
+use super::limits;
 use super::size::ByteSize;
 use super::write::{NamedTensor, write_tensors};
 use crate::durable::{self, Disk, FileError, OsDisk};

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor};
 
 use super::error::ModelFileError;
-use super::foreign::refuse_foreign;
-use super::header::{TensorInfo, limits};
+use super::header::TensorInfo;
 use super::index::{INDEX, IndexDefect, ShardIndex, beside};
+use super::limits;
 use super::misfits::misfits;
-use super::read::{ModelFile, open_regular};
+use super::read::{ModelFile, open_regular, refuse_foreign};
 use crate::durable::FileError;
 
 /// Name of a file of weights in a folder.
