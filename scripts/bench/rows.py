@@ -46,6 +46,7 @@ def _rows() -> tuple[Row, ...]:
         Row("speech-8k", "speech-8k", "speech", steps=3, **windows),
         Row("graph-small", "graph-small", "graph", steps=20, **edges),
         Row("graph-large", "graph-large", "graph", steps=3, **edges),
+        Row("minilm", "minilm", "bert", steps=3, packages=("transformers",)),
         Row("generation", "generate", "text", steps=3, generate=255),
         Row("start", "text-small", "text", steps=1, whole_process=True),
     )
