@@ -204,3 +204,103 @@ pub(crate) fn write(model: &ModelConfig) -> Result<Value, Error> {
         "num_mel_bins": super::known(speech.n_features())?,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Checkpoint, export};
+
+    /// A config.json with `changes`.
+    fn config(changes: &[(&str, Value)]) -> String {
+        let mut config = json!({
+            "model_type": "audio-spectrogram-transformer",
+            "architectures": ["ASTForAudioClassification"],
+            "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "intermediate_size": 16, "hidden_act": "gelu", "patch_size": 4,
+            "frequency_stride": 3, "time_stride": 2, "max_length": 12, "num_mel_bins": 10,
+        });
+        for (key, value) in changes {
+            config[*key] = value.clone();
+        }
+        config.to_string()
+    }
+
+    #[test]
+    fn what_our_layers_cannot_express_is_refused_with_key_and_value() {
+        for (key, value, fault) in [
+            (
+                "qkv_bias",
+                json!(false),
+                "qkv_bias = false is not supported",
+            ),
+            (
+                "patch_size",
+                json!([4, 6]),
+                "patch_size = [4,6] is not supported",
+            ),
+            ("patch_size", json!(65), "patch_size = 65 is not"),
+            ("frequency_stride", json!(5), "frequency_stride = 5 is not"),
+            ("time_stride", json!(0), "time_stride = 0 is not"),
+            ("max_length", json!(3), "max_length = 3 is not"),
+            (
+                "max_length",
+                json!(1_000_000),
+                "max_length = 1000000 is not",
+            ),
+            ("num_mel_bins", json!(3), "num_mel_bins = 3 is not"),
+            ("num_mel_bins", Value::Null, "`num_mel_bins` is missing"),
+            (
+                "hidden_act",
+                json!("gelu_10"),
+                "hidden_act = \"gelu_10\" is not supported",
+            ),
+            (
+                "num_attention_heads",
+                json!(3),
+                "num_attention_heads = 3 is not",
+            ),
+            ("layer_norm_eps", json!(-1), "layer_norm_eps = -1 is not"),
+            (
+                "problem_type",
+                json!("multi_label_classification"),
+                "problem_type = \"multi_label_classification\" is not supported",
+            ),
+            (
+                "architectures",
+                json!(["ViTModel"]),
+                "architectures = [\"ViTModel\"] is not supported",
+            ),
+        ] {
+            let error = Checkpoint::read(&config(&[(key, value)]), None).unwrap_err();
+            assert!(error.to_string().contains(fault), "{error}");
+        }
+        let square = config(&[("patch_size", json!([4, 4]))]);
+        assert!(Checkpoint::read(&square, None).is_ok());
+    }
+
+    #[test]
+    fn what_the_family_does_not_have_is_refused_with_our_key() -> Result<(), Error> {
+        let model = Checkpoint::read(&config(&[]), None)?.model().clone();
+        let table = serde_json::to_value(&model).expect("a table");
+        for (key, value, fault) in [
+            ("class_tokens", json!(1), "speech.class_tokens = 1"),
+            ("head_norm", json!(false), "speech.head_norm = null"),
+        ] {
+            let mut table = table.clone();
+            table["speech"][key] = value;
+            table["max_seq_len"] = Value::Null;
+            let other: ModelConfig = serde_json::from_value(table).expect("a model");
+            let other = other.resolve(Default::default()).expect("all sizes");
+            let error = export(&other, &[]).unwrap_err();
+            assert!(error.to_string().contains(fault), "{error}");
+        }
+        // Filled with something else than the features make of 0.
+        let features = SoundFeatures {
+            mean: 1.0,
+            ..SoundFeatures::default()
+        };
+        let error = features.preprocessor_json(&model).unwrap_err();
+        assert!(error.to_string().contains("speech.fill = 0.467"), "{error}");
+        Ok(())
+    }
+}

@@ -18,8 +18,11 @@ fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../interop/tests/golden/ast")
 }
 
-/// Names, shapes and bytes of the tensors of a file.
-fn tensors(file: &Path) -> TestResult<BTreeMap<String, (Vec<usize>, Vec<u8>)>> {
+/// Shapes and bytes of tensors by name.
+type Tensors = BTreeMap<String, (Vec<usize>, Vec<u8>)>;
+
+/// The tensors of a file.
+fn tensors(file: &Path) -> TestResult<Tensors> {
     let bytes = fs::read(file)?;
     let tensors = SafeTensors::deserialize(&bytes)?;
     let one = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
