@@ -45,15 +45,15 @@ def check(table, train, root, seed):
         ("llama", "keep", attention, language),
         ("llama", "keep", '["*.gate", "*.down", "*.wo"]', language),
     ]:
-        modules = targets.strip("[]").replace('"', "`")
-        of_head = " and a new head" if head == "new" else ""
-        what = f"{name}, adapters of {modules}{of_head}: PEFT and `export --merge`, logits"
+        modules = targets.strip("[]").replace('"', "").replace("*.", "").replace(",", "")
+        what = "adapters put beside their base by PEFT, and `export --merge`: logits"
+        model = f"{name} ({modules}{', new head' if head == 'new' else ''})"
         folder = root / "adapters" / f"{name}{len(list(root.glob('adapters/*')))}"
         folder.mkdir(parents=True)
         try:
-            table.add(what, one(train, folder, name, head, targets, data, seed), BOUND)
+            table.add(what, model, one(train, folder, name, head, targets, data, seed), BOUND)
         except (RuntimeError, ValueError, KeyError, OSError) as error:
-            table.failed(what, error, BOUND)
+            table.failed(what, model, error, BOUND)
 
 
 def one(train, folder, name, head, targets, data, seed):

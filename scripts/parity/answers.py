@@ -42,12 +42,12 @@ def by_the_library(table, fresh):
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     found = re.findall(r"([a-z0-9-]+) (logits|mean|pooled) (\S+)$", done.stdout, re.M)
     for name, what, difference in found:
-        table.add(f"{name}: {what}, library", float(difference), BOUND)
+        table.add(f"{what}, by the test of `interop`", name, float(difference), BOUND)
     compared = {name for name, _, _ in found}
     for name in golden.CASES.keys() - compared:
-        table.failed(f"{name}: library", "nothing was compared", BOUND)
+        table.failed("answers, by the test of `interop`", name, "nothing was compared", BOUND)
     if done.returncode != 0:
-        table.failed("interop's test of golden models", done.stdout[-2000:] + done.stderr[-2000:], 0)
+        table.failed("the test of `interop`", "all", done.stdout[-2000:] + done.stderr[-2000:], 0)
 
 
 def by_the_binary(table, train, folder, name):
@@ -61,12 +61,12 @@ def by_the_binary(table, train, folder, name):
             want = [body(input_ids=x[None]).last_hidden_state[0].mean(0) for x in texts]
             got = train.lines("embed", folder, "--no-normalize", cwd=folder, stdin=stdin)
             far = difference([x["vector"] for x in got], want)
-            table.add(f"{name}: `train embed`, mean of the rows", far, BOUND)
+            table.add("mean of the rows, `train embed`", name, far, BOUND)
         elif compute is golden.classifier:
             want = [model(input_ids=x[None]).logits[0].softmax(-1) for x in texts]
             got = train.lines("predict", folder, cwd=folder, stdin=stdin)
             far = difference([list(x["probabilities"].values()) for x in got], want)
-            table.add(f"{name}: `train predict`, probabilities", far, BOUND)
+            table.add("probabilities, `train predict`", name, far, BOUND)
         elif compute in (golden.lm, golden.tied_body):
             def loss(x):
                 output = model(input_ids=x[None])
@@ -77,7 +77,7 @@ def by_the_binary(table, train, folder, name):
             want = [loss(x) for x in texts]
             got = train.lines("predict", folder, cwd=folder, stdin=stdin)
             far = difference([x["loss"] for x in got], want)
-            table.add(f"{name}: `train predict`, loss a token", far, BOUND)
+            table.add("loss a token, `train predict`", name, far, BOUND)
         elif compute is golden.image:
             rng = np.random.Generator(np.random.PCG64(seed))
             pixels = rng.integers(0, 256, (5, *model.config.image_size, 3), dtype=np.uint8)
@@ -87,12 +87,12 @@ def by_the_binary(table, train, folder, name):
             want = list(model(pixel_values=scaled(pixels)).logits.softmax(-1))
             got = train.lines("predict", folder, *files, cwd=folder)
             far = difference([list(x["probabilities"].values()) for x in got], want)
-            table.add(f"{name}: `train predict`, probabilities", far, BOUND)
+            table.add("probabilities, `train predict`", name, far, BOUND)
 
 
 def back(table, train, fresh, folder, name):
     """Our export of a model, read by transformers."""
-    what = f"{name}: `train export --format hf`, read by transformers"
+    what = "answers of `train export --format hf`, read by transformers"
     cls, _, compute, seed = golden.CASES[name]()
     read_as = {golden.hf.BertForMaskedLM: golden.hf.BertModel,
                golden.hf.GPT2Model: golden.hf.GPT2LMHeadModel}.get(cls, cls)
@@ -104,8 +104,8 @@ def back(table, train, fresh, folder, name):
     except (RuntimeError, OSError, ValueError) as error:
         if "saved without its head" in str(error):
             # A body alone is no classifier, and is not written as one.
-            return print(f"{what}: not written", file=sys.stderr)
-        return table.failed(what, error, BOUND_OF_READ)
+            return print(f"{name}: {what}: not written", file=sys.stderr)
+        return table.failed(what, name, error, BOUND_OF_READ)
     want = load_file(fresh / "golden.safetensors")
     got = golden.expected(model, compute, seed)
     # An encoder is read by the mean of its rows, so it is written without its pooler, which
@@ -115,8 +115,8 @@ def back(table, train, fresh, folder, name):
         want.pop("pooled", None)
     if missing or report["unexpected_keys"]:
         why = f"missing {missing}, unexpected {report['unexpected_keys']}"
-        return table.failed(what, why, BOUND_OF_READ)
-    table.add(what, golden.farthest(got, want), BOUND_OF_READ)
+        return table.failed(what, name, why, BOUND_OF_READ)
+    table.add(what, name, golden.farthest(got, want), BOUND_OF_READ)
 
 
 def difference(got, want):

@@ -16,30 +16,39 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Table:
-    """Rows of what was compared, the largest difference and the bound."""
+    """What was compared, of which model, the difference and the bound."""
 
     def __init__(self):
         self.rows = []
 
-    def add(self, what, difference, bound):
+    def add(self, what, model, difference, bound):
         difference = float(difference)
-        self.rows.append((what, difference, bound))
+        self.rows.append((what, model, difference, bound))
         word = "" if difference <= bound else "  MISSED"
-        print(f"{what}: {difference:.1e}, bound {bound:.0e}{word}", file=sys.stderr)
+        print(f"{model}: {what}: {difference:.1e}, bound {bound:.0e}{word}", file=sys.stderr)
 
-    def failed(self, what, why, bound):
-        print(f"{what}: {why}", file=sys.stderr)
-        self.add(what, np.inf, bound)
+    def failed(self, what, model, why, bound):
+        print(f"{model}: {what}: {why}", file=sys.stderr)
+        self.add(what, model, np.inf, bound)
 
     def missed(self):
-        return [row for row in self.rows if not row[1] <= row[2]]
+        return [row for row in self.rows if not row[2] <= row[3]]
 
     def print(self):
-        print("| what was compared | largest difference | bound |")
-        print("| --- | --- | --- |")
-        for what, difference, bound in self.rows:
-            sign = "" if difference <= bound else " **missed**"
-            print(f"| {what} | {difference:.1e}{sign} | {bound:.0e} |")
+        """A row for each thing compared, over all models; each model that misses has its own."""
+        print("| what was compared | models | largest difference | bound |")
+        print("| --- | --- | --- | --- |")
+        missed = self.missed()
+        rows = {}
+        for what, model, difference, bound in self.rows:
+            if (what, model, difference, bound) not in missed:
+                rows.setdefault((what, bound), []).append((model, difference))
+        for (what, bound), found in rows.items():
+            models = ", ".join(dict.fromkeys(model for model, _ in found))
+            largest = max(difference for _, difference in found)
+            print(f"| {what} | {models} | {largest:.1e} | {bound:.0e} |")
+        for what, model, difference, bound in missed:
+            print(f"| {what} | {model} | {difference:.1e}, **missed** | {bound:.0e} |")
 
 
 class Train:

@@ -22,7 +22,7 @@ def check(table, train, folder, text, root):
                        "--max-len", longest, cwd=root)
     ours = [line["ids"] for line in ours]
     other = sum(a != b for a, b in zip(ours, ids)) + abs(len(ours) - len(ids))
-    table.add(f"MiniLM, {len(text)} lines: token ids, lines that differ", other, 0)
+    table.add(f"token ids of {len(text)} lines, lines that differ", "MiniLM", other, 0)
 
     got = [line["vector"] for line in train.lines("embed", folder, lines, "-q", cwd=root)]
     model = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
@@ -31,4 +31,4 @@ def check(table, train, folder, text, root):
     want = np.stack([(x / x.norm()).numpy() for x in want])
     far = np.inf if len(got) != len(want) else np.abs(np.asarray(got) - want).max()
     cut = sum(len(x) == longest for x in ids)
-    table.add(f"MiniLM, {len(text)} lines, {cut} of them {longest} tokens long: `train embed`, vectors", far, BOUND)
+    table.add(f"vectors of {len(text)} lines, {cut} of them {longest} tokens long", "MiniLM", far, BOUND)

@@ -2,6 +2,7 @@
 gradient is what the weights lost."""
 
 import json
+import sys
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ import make_golden as golden
 from harness import made, scaled, words, write_png
 
 BOUND = 1e-3
+GRADIENTS = "gradients of that step, relative to the largest of each tensor"
 
 CONFIG = """
 [run]
@@ -50,7 +52,7 @@ def check(table, train, root, seed):
         try:
             one(table, train, folder, name, data, seed)
         except RuntimeError as error:
-            table.failed(f"{name}: one step", error, BOUND)
+            table.failed("a training step", name, error, BOUND)
 
 
 def one(table, train, folder, name, data, seed):
@@ -66,7 +68,7 @@ def one(table, train, folder, name, data, seed):
     lines = (folder / "run/metrics.jsonl").read_text().splitlines()
     ours = next(x for x in map(json.loads, lines) if x["split"] == "train")
     far = abs(ours["loss"] - want.item()) / want.item()
-    table.add(f"{name}: loss of a step, relative", far, BOUND)
+    table.add("loss of a training step, relative", name, far, BOUND)
 
     before = load_file(folder / "base/model.safetensors")
     after = load_file(folder / "after/model.safetensors")
@@ -78,7 +80,7 @@ def one(table, train, folder, name, data, seed):
     theirs = load_file(folder / "gradients/model.safetensors")
     if before.keys() != after.keys() or not before.keys() <= theirs.keys():
         odd = (before.keys() ^ after.keys()) | (before.keys() - theirs.keys())
-        return table.failed(f"{name}: gradients", f"not in both: {sorted(odd)}", BOUND)
+        return table.failed(GRADIENTS, name, f"not in both: {sorted(odd)}", BOUND)
     largest = max(np.abs(x).max() for x in theirs.values())
     farthest, where, vanishing = 0.0, "", 0
     for key, weight in before.items():
@@ -92,9 +94,9 @@ def one(table, train, folder, name, data, seed):
         far = np.abs(got - want).max() / size
         if far >= farthest:
             farthest, where = far, key
-    print(f"{name}: farthest is {where}; {vanishing} gradients are zero", flush=True)
-    table.add(f"{name}: gradients of {len(before) - vanishing} tensors, of the largest of each",
-              farthest, BOUND)
+    print(f"{name}: {len(before)} tensors, farthest is {where}; {vanishing} gradients are zero",
+          file=sys.stderr)
+    table.add(GRADIENTS, name, farthest, BOUND)
 
 
 def classes(folder, model, rng):
