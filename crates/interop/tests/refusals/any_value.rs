@@ -21,6 +21,7 @@ const KEYS: &[&str] = &[
     "attn_pdrop",
     "classifier_dropout",
     "embd_pdrop",
+    "frequency_stride",
     "head_dim",
     "hidden_act",
     "hidden_dropout_prob",
@@ -33,6 +34,7 @@ const KEYS: &[&str] = &[
     "layer_norm_eps",
     "layer_norm_epsilon",
     "max_position_embeddings",
+    "max_length",
     "mlp_bias",
     "model_type",
     "n_embd",
@@ -45,6 +47,7 @@ const KEYS: &[&str] = &[
     "num_hidden_layers",
     "num_key_value_heads",
     "num_labels",
+    "num_mel_bins",
     "pad_token_id",
     "patch_size",
     "position_embedding_type",
@@ -59,22 +62,29 @@ const KEYS: &[&str] = &[
     "rope_theta",
     "scale_attn_by_inverse_layer_idx",
     "scale_attn_weights",
+    "time_stride",
     "tie_word_embeddings",
     "type_vocab_size",
     "vocab_size",
 ];
 
-/// Keys that a preprocessor has.
-const OF_IMAGES: &[&str] = &[
+/// Keys that a preprocessor of images or sound has.
+const PREPROCESSED: &[&str] = &[
     "crop_size",
     "do_center_crop",
     "do_normalize",
     "do_rescale",
     "do_resize",
+    "feature_extractor_type",
     "image_mean",
     "image_std",
+    "max_length",
+    "mean",
+    "num_mel_bins",
     "rescale_factor",
+    "sampling_rate",
     "size",
+    "std",
 ];
 
 /// Keys inside tables.
@@ -168,15 +178,15 @@ proptest! {
     fn a_value_is_read_or_refused_in_one_line(
         class in prop::sample::select(&CLASSES[..]),
         values in prop::collection::vec((prop::sample::select(KEYS), any_value()), 1..4),
-        images in prop::collection::vec((prop::sample::select(OF_IMAGES), any_value()), 0..4),
+        others in prop::collection::vec((prop::sample::select(PREPROCESSED), any_value()), 0..4),
     ) {
         let config = values.into_iter().fold(sound(class), |config, (key, value)| {
             set(config, key, value)
         });
-        let images = images.into_iter().fold(json!({}), |config, (key, value)| {
+        let others = others.into_iter().fold(json!({}), |config, (key, value)| {
             set(config, key, value)
         });
-        match Checkpoint::read(&config.to_string(), Some(&images.to_string())) {
+        match Checkpoint::read(&config.to_string(), Some(&others.to_string())) {
             Err(error) => { line(&error); }
             Ok(checkpoint) => {
                 // What it asks for is found missing, not made.

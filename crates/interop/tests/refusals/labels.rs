@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 
 use crate::{refusal, set, with};
 
-const CLASSIFIERS: [&str; 3] = [
+const CLASSIFIERS: [&str; 4] = [
     "BertForSequenceClassification",
     "RobertaForSequenceClassification",
     "ViTForImageClassification",
+    "ASTForAudioClassification",
 ];
 
 #[test]

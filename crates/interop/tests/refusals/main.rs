@@ -36,12 +36,18 @@ fn sound(class: &str) -> Value {
             "num_attention_heads": 4, "num_hidden_layers": 2, "intermediate_size": 24,
             "image_size": [8, 12], "patch_size": 4,
         }),
+        "ASTForAudioClassification" => json!({
+            "model_type": "audio-spectrogram-transformer", "architectures": [class],
+            "hidden_size": 16, "num_attention_heads": 4, "num_hidden_layers": 2,
+            "intermediate_size": 24, "patch_size": 4, "frequency_stride": 3, "time_stride": 2,
+            "max_length": 12, "num_mel_bins": 10,
+        }),
         other => unreachable!("no class {other}"),
     }
 }
 
 /// All of them.
-const CLASSES: [&str; 7] = [
+const CLASSES: [&str; 8] = [
     "BertModel",
     "BertForSequenceClassification",
     "RobertaModel",
@@ -49,6 +55,7 @@ const CLASSES: [&str; 7] = [
     "GPT2LMHeadModel",
     "LlamaForCausalLM",
     "ViTForImageClassification",
+    "ASTForAudioClassification",
 ];
 
 /// `config` with `key`, which may be one of a table, set to `value`.

@@ -8,6 +8,10 @@ const WIDTH: usize = 1 << 16;
 const WIDE: usize = 1 << 18;
 const MANY: usize = 1 << 24;
 const SOME: usize = 1 << 10;
+// Of patches of sound.
+const PATCH: usize = 64;
+const BINS: usize = 1 << 10;
+const FRAMES: usize = 120_000;
 
 /// The keys of sizes of a class, and the range of each; a key in brackets may be absent.
 fn sizes(class: &str) -> Vec<(&'static str, usize, usize)> {
@@ -46,6 +50,14 @@ fn sizes(class: &str) -> Vec<(&'static str, usize, usize)> {
             sizes.extend(text);
             sizes.push(("(num_key_value_heads)", 1, 4));
             sizes.push(("(head_dim)", 1, WIDTH));
+        }
+        "ASTForAudioClassification" => {
+            sizes.push(("patch_size", 1, PATCH));
+            // A patch must fit, and no frame may be left out.
+            sizes.push(("frequency_stride", 1, 4));
+            sizes.push(("time_stride", 1, 4));
+            sizes.push(("num_mel_bins", 4, BINS));
+            sizes.push(("max_length", 4, FRAMES));
         }
         _ => {
             sizes.push(("image_size", 1, WIDTH));

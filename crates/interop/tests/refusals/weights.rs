@@ -43,6 +43,10 @@ fn inside(class: &str) -> (&'static str, &'static str) {
             "model.layers.1.mlp.up_proj.weight",
             "blocks.1.mlp.up.weight",
         ),
+        "ASTForAudioClassification" => (
+            "audio_spectrogram_transformer.encoder.layer.1.intermediate.dense.weight",
+            "blocks.1.mlp.up.weight",
+        ),
         _ => (
             "vit.encoder.layer.1.intermediate.dense.weight",
             "blocks.1.mlp.up.weight",
