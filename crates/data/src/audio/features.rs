@@ -7,6 +7,7 @@
 mod config;
 mod deltas;
 mod fbank;
+mod normalize;
 mod statistics;
 
 use std::f64::consts::{PI, TAU};
@@ -17,6 +18,7 @@ use realfft::{RealFftPlanner, RealToComplex};
 
 pub use self::config::{FeatureConfig, FeatureKind, Normalize, Scale};
 use self::deltas::deltas;
+use self::normalize::normalize;
 pub use self::statistics::Statistics;
 use super::mel::Filters;
 
@@ -247,34 +249,6 @@ fn cosines(n_mfcc: usize, n_mels: usize) -> Vec<Vec<f64>> {
         (0..n_mels).map(cosine).collect()
     };
     (0..n_mfcc).map(row).collect()
-}
-
-/// Shifts every column to mean 0 and, if asked, scales it to variance 1; or does so by numbers
-/// that are given.
-fn normalize(frames: &mut [Vec<f64>], normalize: Normalize) {
-    let (n, width) = (frames.len() as f64, frames.first().map_or(0, Vec::len));
-    match normalize {
-        Normalize::None | Normalize::Training => return,
-        Normalize::Fixed { mean, deviation } => {
-            for x in frames.iter_mut().flatten() {
-                *x = (*x - mean) / deviation;
-            }
-            return;
-        }
-        Normalize::Clip | Normalize::Mean => {}
-    }
-    for column in 0..width {
-        let mean = frames.iter().map(|frame| frame[column]).sum::<f64>() / n;
-        let squares = frames.iter().map(|frame| (frame[column] - mean).powi(2));
-        let spread = match normalize {
-            // A constant column, as of silence, stays 0.
-            Normalize::Clip => (squares.sum::<f64>() / n).sqrt() + 1e-5,
-            _ => 1.0,
-        };
-        for frame in frames.iter_mut() {
-            frame[column] = (frame[column] - mean) / spread;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod made;
 mod memory;
 mod oracle;
 mod parameters;
+mod patches;
 mod properties;
 mod refusals;
 mod speech;
