@@ -6,9 +6,10 @@ use std::io::Read;
 use std::path::Path;
 
 use data::text::Tokenizer;
-use interop::{Checkpoint, Entry};
+use interop::Checkpoint;
 use models::Modality;
 
+use super::foreign::Foreign;
 use super::sound;
 use super::stored::{Stored, Values};
 use super::{CONFIG, Description, TOKENIZER};
@@ -21,13 +22,6 @@ pub(super) const PREPROCESSOR: &str = "preprocessor_config.json";
 
 /// Longest configuration that is read, in bytes.
 const MAX_CONFIG: u64 = 1 << 20;
-
-/// Weights of Hugging Face's names and layouts.
-#[derive(Debug)]
-pub(super) struct Foreign {
-    weights: Weights,
-    entries: BTreeMap<String, Entry>,
-}
 
 /// Whether `folder` is in Hugging Face's form: its configuration names a type of model, or
 /// is none that can be read, beside weights that do not carry one of ours.
@@ -127,14 +121,10 @@ pub(super) fn open(folder: &Path) -> Result<Stored> {
         )]),
         base: None,
     };
-    let of_ours = |entry: Entry| (entry.ours.clone(), entry);
     Ok(Stored {
         description,
         path: weights.path().to_path_buf(),
-        values: Values::Foreign(Foreign {
-            weights,
-            entries: map.entries.into_iter().map(of_ours).collect(),
-        }),
+        values: Values::Foreign(Foreign::new(weights, map.entries)),
     })
 }
 
@@ -184,37 +174,4 @@ fn read_text(path: &Path) -> Result<String> {
         return Err(bad("is larger than 1 MiB; name a folder of a model"));
     }
     String::from_utf8(bytes).map_err(|_| bad("is not UTF-8; save it as UTF-8"))
-}
-
-impl Foreign {
-    /// Names and shapes of the parameters.
-    pub(super) fn parameters(&self) -> BTreeMap<String, Vec<usize>> {
-        let shape = |(name, entry): (&String, &Entry)| (name.clone(), entry.shape.clone());
-        self.entries.iter().map(shape).collect()
-    }
-
-    /// The values of the parameter `name`, as they lie in ours.
-    ///
-    /// # Errors
-    ///
-    /// There is no such parameter, or its file cannot be read.
-    pub(super) fn read(&self, name: &str) -> Result<Vec<f32>> {
-        let bad = |what: String| Error::Data(format!("{}: {what}", self.weights.path().display()));
-        let Some(entry) = self.entries.get(name) else {
-            return Err(bad(format!("has no `{name}`")));
-        };
-        let theirs = self.weights.read(&entry.theirs)?;
-        entry
-            .to_ours(theirs)
-            .map_err(|error| bad(error.to_string()))
-    }
-
-    /// Hash of the weights.
-    ///
-    /// # Errors
-    ///
-    /// They cannot be read.
-    pub(super) fn fingerprint(&self) -> Result<blake3::Hash> {
-        Ok(self.weights.fingerprint()?)
-    }
 }

@@ -61,6 +61,9 @@ pub fn open(path: &Path) -> Result<Stored> {
     }
     let path = weight_file(path)?;
     let file = Weights::open(&path)?;
+    for (name, _) in file.tensors() {
+        file.check(name)?;
+    }
     let description = describe(&file)?;
     let Some(hash) = description.base else {
         let values = Values::Own(file);

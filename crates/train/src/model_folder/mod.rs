@@ -17,6 +17,7 @@
 mod adapter;
 mod card;
 mod export;
+mod foreign;
 mod hugging_face;
 mod load;
 mod peft;

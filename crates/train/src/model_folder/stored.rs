@@ -7,7 +7,7 @@ use models::Parameter;
 
 use super::Description;
 use super::adapter::Adapters;
-use super::hugging_face::Foreign;
+use super::foreign::Foreign;
 use crate::error::{Error, Result};
 use crate::model_file::Weights;
 

@@ -326,3 +326,18 @@ fn sound_is_read_as_the_model_to_start_from_reads_it() -> TestResult {
     }
     Ok(())
 }
+
+#[test]
+fn integers_are_no_weights_and_leave_no_folder() -> TestResult {
+    let run = with_base(&[])?;
+    let file = run.out("base").join("model/model.safetensors");
+    let mut bytes = fs::read(&file)?;
+    let dtype = br#""dtype":"F32""#;
+    let at = bytes.windows(dtype.len()).position(|part| part == dtype);
+    bytes[at.ok_or("no floats")? + dtype.len() - 4] = b'I';
+    fs::write(&file, bytes)?;
+    let refused = run.fit(&run.out("new"), &FROM)?;
+    refused.is_refusal(65, &["holds I32"]);
+    assert!(!run.out("new").exists());
+    Ok(())
+}

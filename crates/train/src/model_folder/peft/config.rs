@@ -32,7 +32,7 @@ pub(in crate::model_folder) fn config_json(config: &RunConfig, layout: &Layout) 
         "peft_type": "LORA",
         "task_type": match config.model.kind() {
             Kind::TextLm => Some("CAUSAL_LM"),
-            Kind::TextClassifier => Some("SEQ_CLS"),
+            // Told "SEQ_CLS", PEFT would ask for the whole head, even one that was kept.
             _ => None,
         },
         "base_model_name_or_path": init.from().display().to_string(),
