@@ -13,8 +13,8 @@ pub(crate) struct Form {
     pub(crate) class: &'static str,
     /// What stands before the names of the body, without its dot, where a head is beside it.
     pub(crate) prefix: &'static str,
-    /// Rows of the body, which all models of the family have.
-    pub(crate) body: &'static [Row],
+    /// Rows of the body, which all models of the family have, part by part.
+    pub(crate) body: &'static [&'static [Row]],
     /// What is around the body. The first is how an architecture is read that is not named.
     pub(crate) heads: &'static [Head],
     /// Names inside the body, without the prefix, that nothing is lost by leaving out: `#`
@@ -45,7 +45,8 @@ pub(crate) struct Row {
     /// Our name: of a module, to which `.weight` and `.bias` belong, or of a parameter, if it
     /// ends in `.weight`. `#` stands for the number of a block.
     pub(crate) ours: &'static str,
-    /// Their name, likewise. The first is written; the others are read, too.
+    /// Their name, likewise. The first is written; the others are read, too. The last is
+    /// that in memory, which since version 5 of transformers may differ from the file's.
     pub(crate) theirs: &'static [&'static str],
     /// Whether it is beside the body, so that no prefix comes before it.
     pub(crate) beside: bool,
@@ -86,6 +87,11 @@ pub(crate) const fn beside(ours: &'static str, theirs: &'static [&'static str]) 
 }
 
 impl Row {
+    /// Their name in a model that has been loaded.
+    fn in_memory(&self) -> &'static str {
+        self.theirs.last().copied().unwrap_or(self.ours)
+    }
+
     pub(crate) const fn with(self, rule: Rule) -> Self {
         Self { rule, ..self }
     }
@@ -119,7 +125,8 @@ impl Form {
                 .iter()
                 .any(|of_body| first(of_body) == first(name))
         };
-        self.body.iter().any(begins).then_some(name)
+        let mut rows = self.body.iter().copied().flatten();
+        rows.any(begins).then_some(name)
     }
 }
 
@@ -132,12 +139,13 @@ impl Mapper<'_> {
             let Some((row, suffix, block)) = self.row_of(&name) else {
                 return Err(self.no_row(&parameter));
             };
-            let theirs = full(row.theirs[0], suffix, block);
-            let theirs = match row.beside || self.head.bare {
-                true => theirs,
-                false => self.form.prefixed(&theirs),
+            let placed = |name: &str| match row.beside || self.head.bare {
+                true => full(name, suffix, block),
+                false => self.form.prefixed(&full(name, suffix, block)),
             };
-            map.entries.push(self.entry(row, parameter, theirs, model));
+            let (theirs, in_memory) = (placed(row.theirs[0]), placed(row.in_memory()));
+            map.entries
+                .push(self.entry(row, parameter, theirs, in_memory, model));
         }
         Ok(map)
     }
@@ -167,7 +175,11 @@ impl Mapper<'_> {
             let mut names = (row.theirs.iter())
                 .flat_map(|name| spellings().map(|suffix| placed(full(name, suffix, block))));
             match names.find(|name| theirs.contains(name)) {
-                Some(name) => map.entries.push(self.entry(row, parameter, name, model)),
+                Some(name) => {
+                    let in_memory = placed(full(row.in_memory(), suffix, block));
+                    map.entries
+                        .push(self.entry(row, parameter, name, in_memory, model));
+                }
                 None if headless && self.of_head(row) => map.fresh.push(parameter.name),
                 None => {
                     let wanted = placed(full(row.theirs[0], suffix, block));
@@ -215,7 +227,14 @@ impl Mapper<'_> {
         }
     }
 
-    fn entry(&self, row: &Row, parameter: Parameter, theirs: String, model: &ModelConfig) -> Entry {
+    fn entry(
+        &self,
+        row: &Row,
+        parameter: Parameter,
+        theirs: String,
+        in_memory: String,
+        model: &ModelConfig,
+    ) -> Entry {
         let Parameter { name, shape } = parameter;
         let rows = shape.first().copied().unwrap_or(0);
         let of_matrix = shape.len() > 1;
@@ -245,6 +264,7 @@ impl Mapper<'_> {
             ours: name,
             shape,
             theirs,
+            in_memory,
             their_shape,
             layout,
         }
@@ -253,7 +273,14 @@ impl Mapper<'_> {
     /// The row of a parameter of ours, what its name has behind that of the row, and the
     /// number of its block.
     fn row_of<'n>(&self, name: &'n str) -> Option<(&Row, &'n str, &'n str)> {
-        let rows = || self.form.body.iter().chain(self.head.rows);
+        let rows = || {
+            self.form
+                .body
+                .iter()
+                .copied()
+                .flatten()
+                .chain(self.head.rows)
+        };
         let (pattern, block) = numbered(name);
         if let Some(row) = rows().find(|row| row.ours == pattern) {
             return Some((row, "", block));

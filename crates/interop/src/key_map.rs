@@ -25,6 +25,9 @@ pub struct Entry {
     pub shape: Vec<usize>,
     /// Their name, with the prefix that the file has.
     pub theirs: String,
+    /// Their name in a model that transformers has loaded, which PEFT goes by: of ViT and
+    /// AST it is another since version 5.
+    pub in_memory: String,
     /// Their shape, which that of the tensor in the file must equal.
     pub their_shape: Vec<usize>,
     /// How our numbers lie in theirs.

@@ -5,7 +5,7 @@ use models::{Kind, ModelConfig};
 use serde_json::{Value, json};
 
 use super::sound::SoundFeatures;
-use super::{GELUS, MAX_D_FF, MAX_D_MODEL, MAX_HEADS, MAX_LAYERS};
+use super::{encoder, vit};
 use crate::form::{Form, Head, Rule, beside, row};
 use crate::keys::Keys;
 use crate::{Error, Family};
@@ -17,72 +17,24 @@ const MAX_FRAMES: usize = 120_000;
 /// Most bands of energy.
 const MAX_BINS: usize = 1 << 10;
 
-/// The kernels of the convolution are bands by frames, and so are ours; the second names are
-/// those of modules since version 5, files have the first still.
+/// The kernels of the convolution are bands by frames, and so are ours.
 pub(crate) const FORM: Form = Form {
     family: Family::Ast,
     class: "AST",
     prefix: "audio_spectrogram_transformer",
     body: &[
-        row("embed", &["embeddings.patch_embeddings.projection"]).with(Rule::Patches),
-        row("class_token.weight", &["embeddings.cls_token"]).with(Rule::Ones(1)),
-        row(
-            "distillation_token.weight",
-            &["embeddings.distillation_token"],
-        )
-        .with(Rule::Ones(1)),
-        row("position.weight", &["embeddings.position_embeddings"]).with(Rule::Ones(1)),
-        row(
-            "blocks.#.attn_norm",
-            &[
-                "encoder.layer.#.layernorm_before",
-                "layers.#.layernorm_before",
-            ],
-        ),
-        row(
-            "blocks.#.attn.wq",
-            &[
-                "encoder.layer.#.attention.attention.query",
-                "layers.#.attention.q_proj",
-            ],
-        ),
-        row(
-            "blocks.#.attn.wk",
-            &[
-                "encoder.layer.#.attention.attention.key",
-                "layers.#.attention.k_proj",
-            ],
-        ),
-        row(
-            "blocks.#.attn.wv",
-            &[
-                "encoder.layer.#.attention.attention.value",
-                "layers.#.attention.v_proj",
-            ],
-        ),
-        row(
-            "blocks.#.attn.wo",
-            &[
-                "encoder.layer.#.attention.output.dense",
-                "layers.#.attention.o_proj",
-            ],
-        ),
-        row(
-            "blocks.#.mlp_norm",
-            &[
-                "encoder.layer.#.layernorm_after",
-                "layers.#.layernorm_after",
-            ],
-        ),
-        row(
-            "blocks.#.mlp.up",
-            &["encoder.layer.#.intermediate.dense", "layers.#.mlp.fc1"],
-        ),
-        row(
-            "blocks.#.mlp.down",
-            &["encoder.layer.#.output.dense", "layers.#.mlp.fc2"],
-        ),
-        row("norm", &["layernorm"]),
+        &[
+            row("embed", &["embeddings.patch_embeddings.projection"]).with(Rule::Patches),
+            row("class_token.weight", &["embeddings.cls_token"]).with(Rule::Ones(1)),
+            row(
+                "distillation_token.weight",
+                &["embeddings.distillation_token"],
+            )
+            .with(Rule::Ones(1)),
+            row("position.weight", &["embeddings.position_embeddings"]).with(Rule::Ones(1)),
+            row("norm", &["layernorm"]),
+        ],
+        vit::BLOCKS,
     ],
     heads: &[Head {
         kind: Kind::SpeechClassifier,
@@ -120,13 +72,6 @@ pub(crate) fn read(
     keys: &Keys,
     preprocessor: Option<&Keys>,
 ) -> Result<(Value, SoundFeatures), Error> {
-    let d_model = keys.size("hidden_size", 1..=MAX_D_MODEL)?;
-    let n_heads = keys.size("num_attention_heads", 1..=MAX_HEADS)?;
-    super::heads_divide(
-        keys,
-        ("hidden_size", d_model),
-        ("num_attention_heads", n_heads),
-    )?;
     keys.only(
         "qkv_bias",
         true,
@@ -147,21 +92,8 @@ pub(crate) fn read(
     };
     let grid = [(n_features, feature_stride), (n_frames, stride)];
     let [height, width] = grid.map(|(n, stride)| (n - patch) / stride + 1);
-    let model = json!({
-        "d_model": d_model,
-        "n_heads": n_heads,
-        "n_layers": keys.size("num_hidden_layers", 1..=MAX_LAYERS)?,
-        "d_ff": keys.size("intermediate_size", 1..=MAX_D_FF)?,
-        "dropout": keys.rate("hidden_dropout_prob", 0.0)?,
-        "attention_dropout": keys.rate("attention_probs_dropout_prob", 0.0)?,
-        "mask": "full",
-        "position": "learnt",
-        "norm": "layer",
+    let more = json!({
         "norm_placement": "pre",
-        "norm_eps": keys.positive("layer_norm_eps", 1e-12, 1.0)?,
-        "activation": super::activation(keys, "hidden_act", "gelu", GELUS)?,
-        "bias": true,
-        "init_std": super::init_std(keys)?,
         "max_seq_len": 2 + height * width,
         "pooling": "first",
         "speech": {
@@ -176,7 +108,7 @@ pub(crate) fn read(
             "head_norm": true,
         },
     });
-    Ok((model, features))
+    Ok((encoder::read(keys, &vit::DEFAULTS, more)?, features))
 }
 
 pub(crate) fn write(model: &ModelConfig) -> Result<Value, Error> {
@@ -186,121 +118,13 @@ pub(crate) fn write(model: &ModelConfig) -> Result<Value, Error> {
     ) else {
         return Err(Error::NoFamily { kind: model.kind() });
     };
-    Ok(json!({
-        "hidden_size": model.d_model(),
-        "num_attention_heads": model.n_heads(),
-        "num_hidden_layers": model.n_layers(),
-        "intermediate_size": model.d_ff(),
-        "hidden_dropout_prob": model.dropout(),
-        "attention_probs_dropout_prob": model.attention_dropout(),
-        "layer_norm_eps": model.norm_eps(),
-        "hidden_act": super::their_activation(model.activation()),
-        "initializer_range": model.init_std(),
+    let more = json!({
         "qkv_bias": true,
         "patch_size": speech.window(),
         "frequency_stride": patches.feature_stride(),
         "time_stride": speech.stride(),
         "max_length": super::known(patches.n_frames())?,
         "num_mel_bins": super::known(speech.n_features())?,
-    }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Checkpoint, export};
-
-    /// A config.json with `changes`.
-    fn config(changes: &[(&str, Value)]) -> String {
-        let mut config = json!({
-            "model_type": "audio-spectrogram-transformer",
-            "architectures": ["ASTForAudioClassification"],
-            "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
-            "intermediate_size": 16, "hidden_act": "gelu", "patch_size": 4,
-            "frequency_stride": 3, "time_stride": 2, "max_length": 12, "num_mel_bins": 10,
-        });
-        for (key, value) in changes {
-            config[*key] = value.clone();
-        }
-        config.to_string()
-    }
-
-    #[test]
-    fn what_our_layers_cannot_express_is_refused_with_key_and_value() {
-        for (key, value, fault) in [
-            (
-                "qkv_bias",
-                json!(false),
-                "qkv_bias = false is not supported",
-            ),
-            (
-                "patch_size",
-                json!([4, 6]),
-                "patch_size = [4,6] is not supported",
-            ),
-            ("patch_size", json!(65), "patch_size = 65 is not"),
-            ("frequency_stride", json!(5), "frequency_stride = 5 is not"),
-            ("time_stride", json!(0), "time_stride = 0 is not"),
-            ("max_length", json!(3), "max_length = 3 is not"),
-            (
-                "max_length",
-                json!(1_000_000),
-                "max_length = 1000000 is not",
-            ),
-            ("num_mel_bins", json!(3), "num_mel_bins = 3 is not"),
-            ("num_mel_bins", Value::Null, "`num_mel_bins` is missing"),
-            (
-                "hidden_act",
-                json!("gelu_10"),
-                "hidden_act = \"gelu_10\" is not supported",
-            ),
-            (
-                "num_attention_heads",
-                json!(3),
-                "num_attention_heads = 3 is not",
-            ),
-            ("layer_norm_eps", json!(-1), "layer_norm_eps = -1 is not"),
-            (
-                "problem_type",
-                json!("multi_label_classification"),
-                "problem_type = \"multi_label_classification\" is not supported",
-            ),
-            (
-                "architectures",
-                json!(["ViTModel"]),
-                "architectures = [\"ViTModel\"] is not supported",
-            ),
-        ] {
-            let error = Checkpoint::read(&config(&[(key, value)]), None).unwrap_err();
-            assert!(error.to_string().contains(fault), "{error}");
-        }
-        let square = config(&[("patch_size", json!([4, 4]))]);
-        assert!(Checkpoint::read(&square, None).is_ok());
-    }
-
-    #[test]
-    fn what_the_family_does_not_have_is_refused_with_our_key() -> Result<(), Error> {
-        let model = Checkpoint::read(&config(&[]), None)?.model().clone();
-        let table = serde_json::to_value(&model).expect("a table");
-        for (key, value, fault) in [
-            ("class_tokens", json!(1), "speech.class_tokens = 1"),
-            ("head_norm", json!(false), "speech.head_norm = null"),
-        ] {
-            let mut table = table.clone();
-            table["speech"][key] = value;
-            table["max_seq_len"] = Value::Null;
-            let other: ModelConfig = serde_json::from_value(table).expect("a model");
-            let other = other.resolve(Default::default()).expect("all sizes");
-            let error = export(&other, &[]).unwrap_err();
-            assert!(error.to_string().contains(fault), "{error}");
-        }
-        // Filled with something else than the features make of 0.
-        let features = SoundFeatures {
-            mean: 1.0,
-            ..SoundFeatures::default()
-        };
-        let error = features.preprocessor_json(&model).unwrap_err();
-        assert!(error.to_string().contains("speech.fill = 0.467"), "{error}");
-        Ok(())
-    }
+    });
+    Ok(encoder::write(model, more))
 }

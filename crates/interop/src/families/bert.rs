@@ -3,11 +3,14 @@
 use models::{Kind, ModelConfig};
 use serde_json::{Value, json};
 
-use super::{GELUS, MAX_D_FF, MAX_D_MODEL, MAX_HEADS, MAX_LAYERS, MAX_ROWS, MAX_VOCAB};
+use super::encoder::{self, Defaults};
+use super::{MAX_ROWS, MAX_VOCAB};
 use crate::form::{Form, Head, Need, Row, Rule, beside, row};
 use crate::keys::Keys;
 use crate::{Error, Family};
 
+/// What is dropped where config.json does not say.
+const DEFAULTS: Defaults = Defaults { dropout: 0.1 };
 /// Most kinds of token.
 const MAX_TOKEN_TYPES: usize = 16;
 
@@ -69,7 +72,7 @@ pub(crate) const FORM: Form = Form {
     family: Family::Bert,
     class: "Bert",
     prefix: "bert",
-    body: BODY,
+    body: &[BODY],
     heads: &[
         Head {
             kind: Kind::TextEncoder,
@@ -95,13 +98,6 @@ pub(crate) const FORM: Form = Form {
 
 /// `skipped_rows` are rows of positions that are never read.
 pub(crate) fn read(keys: &Keys, kind: Kind, skipped_rows: usize) -> Result<Value, Error> {
-    let d_model = keys.size("hidden_size", 1..=MAX_D_MODEL)?;
-    let n_heads = keys.size("num_attention_heads", 1..=MAX_HEADS)?;
-    super::heads_divide(
-        keys,
-        ("hidden_size", d_model),
-        ("num_attention_heads", n_heads),
-    )?;
     if !matches!(
         keys.text("position_embedding_type")?,
         None | Some("absolute")
@@ -123,51 +119,28 @@ pub(crate) fn read(keys: &Keys, kind: Kind, skipped_rows: usize) -> Result<Value
         "max_position_embeddings",
         1 + skipped_rows..=MAX_ROWS + skipped_rows,
     )?;
-    let mut dropout = keys.rate("hidden_dropout_prob", 0.1)?;
-    if kind == Kind::TextClassifier {
-        dropout = dropout.max(keys.rate("classifier_dropout", dropout)?);
-    }
-    let mut model = json!({
-        "d_model": d_model,
-        "n_heads": n_heads,
-        "n_layers": keys.size("num_hidden_layers", 1..=MAX_LAYERS)?,
-        "d_ff": keys.size("intermediate_size", 1..=MAX_D_FF)?,
-        "dropout": dropout,
-        "attention_dropout": keys.rate("attention_probs_dropout_prob", 0.1)?,
-        "mask": "full",
-        "position": "learnt",
-        "norm": "layer",
+    let mut more = json!({
         "norm_placement": "post",
-        "norm_eps": keys.positive("layer_norm_eps", 1e-12, 1.0)?,
-        "activation": super::activation(keys, "hidden_act", "gelu", GELUS)?,
-        "bias": true,
-        "init_std": super::init_std(keys)?,
         "embed_norm": true,
         "token_types": keys.size_if_any("type_vocab_size", 1..=MAX_TOKEN_TYPES)?.unwrap_or(2),
         "max_seq_len": max_seq_len - skipped_rows,
         "vocab_size": keys.size("vocab_size", 1..=MAX_VOCAB)?,
     });
     if kind == Kind::TextClassifier {
-        model["pooling"] = json!("first");
-        model["pooler"] = json!(true);
+        let dropout = keys.rate("hidden_dropout_prob", DEFAULTS.dropout)?;
+        more["dropout"] = json!(dropout.max(keys.rate("classifier_dropout", dropout)?));
+        more["pooling"] = json!("first");
+        more["pooler"] = json!(true);
     }
-    Ok(model)
+    encoder::read(keys, &DEFAULTS, more)
 }
 
 pub(crate) fn write(model: &ModelConfig, skipped_rows: usize) -> Result<Value, Error> {
-    Ok(json!({
-        "hidden_size": model.d_model(),
-        "num_attention_heads": model.n_heads(),
-        "num_hidden_layers": model.n_layers(),
-        "intermediate_size": model.d_ff(),
-        "hidden_dropout_prob": model.dropout(),
-        "attention_probs_dropout_prob": model.attention_dropout(),
-        "layer_norm_eps": model.norm_eps(),
-        "hidden_act": super::their_activation(model.activation()),
-        "initializer_range": model.init_std(),
+    let more = json!({
         "position_embedding_type": "absolute",
         "max_position_embeddings": super::known(model.max_seq_len())? + skipped_rows,
         "type_vocab_size": model.token_types(),
         "vocab_size": super::known(model.vocab_size())?,
-    }))
+    });
+    Ok(encoder::write(model, more))
 }

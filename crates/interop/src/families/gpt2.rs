@@ -12,7 +12,7 @@ pub(crate) const FORM: Form = Form {
     family: Family::Gpt2,
     class: "GPT2",
     prefix: "transformer",
-    body: &[
+    body: &[&[
         row("embed", &["wte"]),
         row("position", &["wpe"]),
         row("blocks.#.attn_norm", &["h.#.ln_1"]),
@@ -24,7 +24,7 @@ pub(crate) const FORM: Form = Form {
         row("blocks.#.mlp.up", &["h.#.mlp.c_fc"]).with(Rule::Conv1d(0, 1)),
         row("blocks.#.mlp.down", &["h.#.mlp.c_proj"]).with(Rule::Conv1d(0, 1)),
         row("norm", &["ln_f"]),
-    ],
+    ]],
     heads: &[Head {
         kind: Kind::TextLm,
         architecture: "GPT2LMHeadModel",

@@ -12,7 +12,7 @@ pub(crate) const FORM: Form = Form {
     family: Family::Llama,
     class: "Llama",
     prefix: "model",
-    body: &[
+    body: &[&[
         row("embed", &["embed_tokens"]),
         row("blocks.#.attn_norm", &["layers.#.input_layernorm"]),
         row("blocks.#.attn.wq", &["layers.#.self_attn.q_proj"]),
@@ -24,7 +24,7 @@ pub(crate) const FORM: Form = Form {
         row("blocks.#.mlp.up", &["layers.#.mlp.up_proj"]),
         row("blocks.#.mlp.down", &["layers.#.mlp.down_proj"]),
         row("norm", &["norm"]),
-    ],
+    ]],
     heads: &[Head {
         kind: Kind::TextLm,
         architecture: "LlamaForCausalLM",

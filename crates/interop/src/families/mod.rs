@@ -2,6 +2,7 @@
 
 pub(crate) mod ast;
 pub(crate) mod bert;
+mod encoder;
 pub(crate) mod gpt2;
 pub(crate) mod llama;
 pub(crate) mod preprocessor;

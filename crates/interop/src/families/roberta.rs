@@ -18,7 +18,7 @@ pub(crate) const FORM: Form = Form {
     family: Family::Roberta,
     class: "Roberta",
     prefix: "roberta",
-    body: bert::BODY,
+    body: &[bert::BODY],
     heads: &[
         Head {
             kind: Kind::TextEncoder,

@@ -3,12 +3,14 @@
 use models::{Kind, ModelConfig};
 use serde_json::{Value, json};
 
+use super::encoder::{self, Defaults};
 use super::preprocessor::Preprocessor;
-use super::{GELUS, MAX_D_FF, MAX_D_MODEL, MAX_HEADS, MAX_LAYERS};
-use crate::form::{Form, Head, Rule, beside, row};
+use crate::form::{Form, Head, Row, Rule, beside, row};
 use crate::keys::Keys;
 use crate::{Error, Family};
 
+/// What is dropped where config.json does not say.
+pub(super) const DEFAULTS: Defaults = Defaults { dropout: 0.0 };
 /// Longest side of an image, in pixels.
 const MAX_SIDE: usize = 1 << 16;
 /// Longest side of a patch, in pixels.
@@ -16,66 +18,73 @@ const MAX_PATCH: usize = 1 << 10;
 /// Most numbers a pixel.
 const MAX_CHANNELS: usize = 1 << 10;
 
+/// Rows of the blocks. The second names are those of modules since version 5 of transformers;
+/// files have the first still.
+pub(super) const BLOCKS: &[Row] = &[
+    row(
+        "blocks.#.attn_norm",
+        &[
+            "encoder.layer.#.layernorm_before",
+            "layers.#.layernorm_before",
+        ],
+    ),
+    row(
+        "blocks.#.attn.wq",
+        &[
+            "encoder.layer.#.attention.attention.query",
+            "layers.#.attention.q_proj",
+        ],
+    ),
+    row(
+        "blocks.#.attn.wk",
+        &[
+            "encoder.layer.#.attention.attention.key",
+            "layers.#.attention.k_proj",
+        ],
+    ),
+    row(
+        "blocks.#.attn.wv",
+        &[
+            "encoder.layer.#.attention.attention.value",
+            "layers.#.attention.v_proj",
+        ],
+    ),
+    row(
+        "blocks.#.attn.wo",
+        &[
+            "encoder.layer.#.attention.output.dense",
+            "layers.#.attention.o_proj",
+        ],
+    ),
+    row(
+        "blocks.#.mlp_norm",
+        &[
+            "encoder.layer.#.layernorm_after",
+            "layers.#.layernorm_after",
+        ],
+    ),
+    row(
+        "blocks.#.mlp.up",
+        &["encoder.layer.#.intermediate.dense", "layers.#.mlp.fc1"],
+    ),
+    row(
+        "blocks.#.mlp.down",
+        &["encoder.layer.#.output.dense", "layers.#.mlp.fc2"],
+    ),
+];
+
 pub(crate) const FORM: Form = Form {
     family: Family::Vit,
     class: "ViT",
     prefix: "vit",
-    // The second names are those of modules since version 5; files have the first still.
     body: &[
-        row("embed", &["embeddings.patch_embeddings.projection"]).with(Rule::Patches),
-        row("class_token.weight", &["embeddings.cls_token"]).with(Rule::Ones(1)),
-        row("position.weight", &["embeddings.position_embeddings"]).with(Rule::Ones(1)),
-        row(
-            "blocks.#.attn_norm",
-            &[
-                "encoder.layer.#.layernorm_before",
-                "layers.#.layernorm_before",
-            ],
-        ),
-        row(
-            "blocks.#.attn.wq",
-            &[
-                "encoder.layer.#.attention.attention.query",
-                "layers.#.attention.q_proj",
-            ],
-        ),
-        row(
-            "blocks.#.attn.wk",
-            &[
-                "encoder.layer.#.attention.attention.key",
-                "layers.#.attention.k_proj",
-            ],
-        ),
-        row(
-            "blocks.#.attn.wv",
-            &[
-                "encoder.layer.#.attention.attention.value",
-                "layers.#.attention.v_proj",
-            ],
-        ),
-        row(
-            "blocks.#.attn.wo",
-            &[
-                "encoder.layer.#.attention.output.dense",
-                "layers.#.attention.o_proj",
-            ],
-        ),
-        row(
-            "blocks.#.mlp_norm",
-            &[
-                "encoder.layer.#.layernorm_after",
-                "layers.#.layernorm_after",
-            ],
-        ),
-        row(
-            "blocks.#.mlp.up",
-            &["encoder.layer.#.intermediate.dense", "layers.#.mlp.fc1"],
-        ),
-        row(
-            "blocks.#.mlp.down",
-            &["encoder.layer.#.output.dense", "layers.#.mlp.fc2"],
-        ),
-        row("norm", &["layernorm"]),
+        &[
+            row("embed", &["embeddings.patch_embeddings.projection"]).with(Rule::Patches),
+            row("class_token.weight", &["embeddings.cls_token"]).with(Rule::Ones(1)),
+            row("position.weight", &["embeddings.position_embeddings"]).with(Rule::Ones(1)),
+            row("norm", &["layernorm"]),
+        ],
+        BLOCKS,
     ],
     heads: &[Head {
         kind: Kind::ImageClassifier,
@@ -106,13 +115,6 @@ pub(crate) const FORM: Form = Form {
 };
 
 pub(crate) fn read(keys: &Keys, preprocessor: Option<&Preprocessor>) -> Result<Value, Error> {
-    let d_model = keys.size("hidden_size", 1..=MAX_D_MODEL)?;
-    let n_heads = keys.size("num_attention_heads", 1..=MAX_HEADS)?;
-    super::heads_divide(
-        keys,
-        ("hidden_size", d_model),
-        ("num_attention_heads", n_heads),
-    )?;
     keys.only(
         "qkv_bias",
         true,
@@ -144,25 +146,13 @@ pub(crate) fn read(keys: &Keys, preprocessor: Option<&Preprocessor>) -> Result<V
             image["std"] = json!(std);
         }
     }
-    Ok(json!({
-        "d_model": d_model,
-        "n_heads": n_heads,
-        "n_layers": keys.size("num_hidden_layers", 1..=MAX_LAYERS)?,
-        "d_ff": keys.size("intermediate_size", 1..=MAX_D_FF)?,
-        "dropout": keys.rate("hidden_dropout_prob", 0.0)?,
-        "attention_dropout": keys.rate("attention_probs_dropout_prob", 0.0)?,
-        "mask": "full",
-        "position": "learnt",
-        "norm": "layer",
+    let more = json!({
         "norm_placement": "pre",
-        "norm_eps": keys.positive("layer_norm_eps", 1e-12, 1.0)?,
-        "activation": super::activation(keys, "hidden_act", "gelu", GELUS)?,
-        "bias": true,
-        "init_std": super::init_std(keys)?,
         "max_seq_len": (height / patch) * (width / patch) + 1,
         "pooling": "first",
         "image": image,
-    }))
+    });
+    encoder::read(keys, &DEFAULTS, more)
 }
 
 pub(crate) fn write(model: &ModelConfig) -> Result<Value, Error> {
@@ -174,20 +164,12 @@ pub(crate) fn write(model: &ModelConfig) -> Result<Value, Error> {
         true => json!(shape.height),
         false => json!([shape.height, shape.width]),
     };
-    Ok(json!({
-        "hidden_size": model.d_model(),
-        "num_attention_heads": model.n_heads(),
-        "num_hidden_layers": model.n_layers(),
-        "intermediate_size": model.d_ff(),
-        "hidden_dropout_prob": model.dropout(),
-        "attention_probs_dropout_prob": model.attention_dropout(),
-        "layer_norm_eps": model.norm_eps(),
-        "hidden_act": super::their_activation(model.activation()),
-        "initializer_range": model.init_std(),
+    let more = json!({
         "qkv_bias": true,
         "image_size": image_size,
         "patch_size": image.patch(),
         "num_channels": shape.channels,
         "encoder_stride": image.patch(),
-    }))
+    });
+    Ok(encoder::write(model, more))
 }

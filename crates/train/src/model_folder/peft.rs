@@ -144,7 +144,8 @@ impl Layout {
         let entry = |Parameter { name, shape }: Parameter| Entry {
             ours: name.clone(),
             shape: shape.clone(),
-            theirs: name,
+            theirs: name.clone(),
+            in_memory: name,
             their_shape: shape,
             layout: Order::Same,
         };
@@ -195,10 +196,10 @@ impl Layout {
             let entries = entries.filter(|entry| seen.insert(entry.ours.clone()));
             let parts: Vec<Part> = entries.map(Part::whole).collect();
             // PEFT stores modules, and what is none it cannot put back.
-            let is_of_module =
-                assembly.name.ends_with(".weight") || assembly.name.ends_with(".bias");
-            is_of_module.then(|| Piece {
-                name: format!("{PREFIX}{}", assembly.name),
+            let name = assembly.parts.first().map(|entry| entry.in_memory.as_str());
+            let is_of_module = |name: &&str| name.ends_with(".weight") || name.ends_with(".bias");
+            Some(Piece {
+                name: format!("{PREFIX}{}", name.filter(is_of_module)?),
                 shape: assembly.shape.to_vec(),
                 parts,
             })
@@ -238,7 +239,7 @@ impl Projection {
             Order::Columns { start, of } => (start, of),
             _ => return None,
         };
-        let module = entry.theirs.strip_suffix(".weight")?.to_owned();
+        let module = entry.in_memory.strip_suffix(".weight")?.to_owned();
         let projection = Self {
             name,
             d_in,
