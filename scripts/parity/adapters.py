@@ -6,7 +6,7 @@ from peft import PeftModel
 
 import make_golden as golden
 from harness import made
-from step import classes, language
+from step import classes, images, language
 
 BOUND = 1e-5
 
@@ -44,6 +44,8 @@ def check(table, train, root, seed):
         ("gpt2", "keep", '["*.wq", "*.wk", "*.wv", "*.wo", "*.up", "*.down"]', language),
         ("llama", "keep", attention, language),
         ("llama", "keep", '["*.gate", "*.down", "*.wo"]', language),
+        ("vit", "keep", '["*.wq", "*.wo", "*.up"]', images),
+        ("vit", "new", attention, images),
     ]:
         modules = targets.strip("[]").replace('"', "").replace("*.", "").replace(",", "")
         what = "adapters put beside their base by PEFT, and `export --merge`: logits"
@@ -71,11 +73,16 @@ def one(train, folder, name, head, targets, data, seed):
     merged = merged.double().eval()
     beside = type(base).from_pretrained(folder / "base", attn_implementation="eager")
     beside = PeftModel.from_pretrained(beside, folder / "run/model").double().eval()
-    inputs = golden.texts(seed)
+    if data is images:
+        shape = base.config.num_channels, *base.config.image_size
+        inputs = [{"pixel_values": torch.from_numpy(rng.standard_normal((4, *shape)))}]
+    else:
+        inputs = [{"input_ids": x} for x in golden.texts(seed)]
     with torch.no_grad():
-        answers = [[m(input_ids=x).logits for x in inputs] for m in (base, beside, merged)]
+        answers = [[m(**x).logits for x in inputs] for m in (base, beside, merged)]
     far = [max(float((a - b).abs().max()) for a, b in zip(answers[i], answers[2])) for i in (0, 1)]
     # Adapters that change nothing would say nothing.
     if far[0] < 0.01:
         raise ValueError(f"the adapters hardly change the model: {far[0]:.1e}")
     return far[1]
+
