@@ -117,11 +117,11 @@ fetch_fsdd() {
         done < "$1/files.sha256"
     } > "$1/manifest.csv"
     need awk
-    # Each speaker as a new one: five clips a digit to learn from, five to choose by.
+    # Each speaker as a new one: five clips a digit to learn from, fifteen to choose by.
     local name
     for name in $(awk -F, 'NR > 1 { print $4 }' "$1/manifest.csv" | sort -u); do
         awk -F, -v OFS=, -v name="$name" 'NR > 1 && $4 != name { next }
-            NR > 1 { $6 = $5 < 5 || $5 >= 15 ? "test" : $5 < 10 ? "train" : "val" } 1' \
+            NR > 1 { $6 = $5 < 5 || $5 >= 25 ? "test" : $5 < 10 ? "train" : "val" } 1' \
             "$1/manifest.csv" > "$1/new-$name.csv"
     done
 }
@@ -356,12 +356,12 @@ sums() {
 be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037  minilm/tokenizer.json
 04e1baae96c6a26e39c623f2b01d0182ddae627ba0ac02a3cdc17ba2af99fd9b  fsdd/files.sha256
 a6eb9ecd7569f9331b08c3b5713bade3d364dbf0241fcfafd68bca42657fa8f8  fsdd/manifest.csv
-e1beac21200fd043a5335b79d1c66177a9f3d96dd2f8ce78c68664fe3764aa3c  fsdd/new-george.csv
-4f222c5a890f87860bc6429475db5888cfed05c3055a4520892a47736f690218  fsdd/new-jackson.csv
-7cfc1d0e5c2824d5d769762c8f125b636f7800473efee87b3d9aa34833fc88ec  fsdd/new-lucas.csv
-9355847029b740afe857a1def66345ae088df6b0f59462220c16650d3cad3184  fsdd/new-nicolas.csv
-a462359f4cd8d152e4c5c0a5482fd2f6e3c71f3c8dc06b05d6bd9d188526a285  fsdd/new-theo.csv
-930347fc5c8dfd3f6e08082e56f1fb84e680bc8d24d48b159f7bbcde6372ddb1  fsdd/new-yweweler.csv
+feea62f5b09462db28cea87dcaa323a268fd5ac702d243996b9dc354d5f2f093  fsdd/new-george.csv
+7d2ad9bede99719bf2e8d227e708dbfb797a9d2368fed4712ba7114fde7eb127  fsdd/new-jackson.csv
+47490b69b1405f4c9028aca4fae86e9bec5d5ceb4c6c4928f2b3445cce0c9eda  fsdd/new-lucas.csv
+8f0991743aebb7c1d927c117c20674f03bcb4d46dea4215ca0cbb19e11d81b0f  fsdd/new-nicolas.csv
+da5fbb1477d613eefabf51b9f45c8e69152874dfa27572145f1aef2b297a0926  fsdd/new-theo.csv
+1c7ef16b14984b13dc8d6a5658ef006f9820e8978ac1832b2ee975b4f86cde8a  fsdd/new-yweweler.csv
 590151e9decbab032364c52598250b71c15938740d4495edf0a9781c135936ce  asterisk/files.sha256
 f0ee02c83c1f03cf5436af4733fe955e7de942340bad2db63fc52cb76d3302f3  asterisk/manifest.csv
 cfdc45b7167b3c67a5e41e500e0a496f1c12bcb12bf3b7fdda338d8d59659afe  cora/nodes.tsv
