@@ -7,10 +7,12 @@ use std::io;
 use std::path::Path;
 
 use interop::Family;
+use models::Kind;
 
 use super::card::Files;
 use super::hugging_face::PREPROCESSOR;
 use super::sound;
+use super::stored::Values as Stores;
 use super::write::{put, write_beside};
 use super::{CARD, CONFIG, Description, Stored, TOKENIZER, card, open};
 use crate::durable;
@@ -123,6 +125,9 @@ fn hugging_face(stored: &Stored, to: &Path, options: &ExportOptions) -> Result<(
         }
         let values = assembly.values(|name| ours.remove(name)).map_err(refused)?;
         tensors.push((assembly.name.to_owned(), assembly.shape.to_vec(), values));
+    }
+    if let (Kind::TextEncoder, Stores::Foreign(foreign)) = (config.model.kind(), &stored.values) {
+        tensors.extend(foreign.pooler()?);
     }
     durable::create_dir_all(to).map_err(|source| Error::CannotCreate {
         path: to.into(),

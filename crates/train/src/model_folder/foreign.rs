@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use interop::Entry;
+use interop::{Entry, KeyMap};
 
 use crate::error::{Error, Result};
 use crate::model_file::Weights;
@@ -13,16 +13,39 @@ pub(super) struct Foreign {
     weights: Weights,
     /// By our names.
     entries: BTreeMap<String, Entry>,
+    /// Names of what the model does not read.
+    dropped: Vec<String>,
 }
 
+/// What the name of a pooler has, behind any prefix.
+const POOLER: &str = "pooler.dense.";
+
 impl Foreign {
-    /// `weights`, whose tensors `entries` find.
-    pub(super) fn new(weights: Weights, entries: Vec<Entry>) -> Self {
+    /// `weights`, whose tensors `map` finds.
+    pub(super) fn new(weights: Weights, map: KeyMap) -> Self {
         let of_ours = |entry: Entry| (entry.ours.clone(), entry);
         Self {
             weights,
-            entries: entries.into_iter().map(of_ours).collect(),
+            entries: map.entries.into_iter().map(of_ours).collect(),
+            dropped: map.dropped,
         }
+    }
+
+    /// The pooler that stands beside an encoder which does not read it: name without prefix,
+    /// shape and values. transformers counts it among the weights of the class.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub(super) fn pooler(&self) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>> {
+        let parts = self.dropped.iter().filter_map(|name| {
+            let part = name.split(POOLER).nth(1)?;
+            let shape = &self.weights.info(name)?.shape;
+            Some((name, format!("{POOLER}{part}"), shape.clone()))
+        });
+        parts
+            .map(|(name, short, shape)| Ok((short, shape, self.weights.read(name)?)))
+            .collect()
     }
 
     /// Names and shapes of the parameters.

@@ -124,7 +124,7 @@ pub(super) fn open(folder: &Path) -> Result<Stored> {
     Ok(Stored {
         description,
         path: weights.path().to_path_buf(),
-        values: Values::Foreign(Foreign::new(weights, map.entries)),
+        values: Values::Foreign(Foreign::new(weights, map)),
     })
 }
 

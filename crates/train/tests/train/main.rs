@@ -14,6 +14,7 @@ mod hostile_models;
 mod init;
 mod kill;
 mod memory;
+mod new_head;
 mod precision;
 mod resume;
 mod speech;

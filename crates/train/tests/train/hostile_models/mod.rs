@@ -174,6 +174,30 @@ fn the_sound_ones_are_used() -> TestResult {
     Ok(())
 }
 
+#[test]
+fn an_encoder_keeps_the_pooler_that_it_does_not_read() -> TestResult {
+    let models = Models::new()?;
+    let path = models.0.path();
+    models.copy("sound")?;
+    let file = path.join("bad/config.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&file)?)?;
+    config["architectures"] = serde_json::json!(["BertModel"]);
+    fs::write(file, config.to_string())?;
+    let arguments = ["export", "bad", "--out", "made", "--format", "hf"];
+    let (code, _, errors) = train(path, &arguments)?;
+    assert_eq!((code, errors.as_str()), (0, ""));
+    let read = |name: &str| fs::read(path.join(name).join(WEIGHTS));
+    let (before, after) = (read("bad")?, read("made")?);
+    let before = safetensors::SafeTensors::deserialize(&before)?;
+    let after = safetensors::SafeTensors::deserialize(&after)?;
+    for part in ["pooler.dense.weight", "pooler.dense.bias"] {
+        let old = before.tensor(&format!("bert.{part}"))?;
+        assert_eq!(old.data(), after.tensor(part)?.data(), "{part}");
+    }
+    assert!(!after.names().iter().any(|name| name.contains("classifier")));
+    Ok(())
+}
+
 /// A table of positions of a grid without the class token that the new model has.
 #[test]
 fn positions_of_another_grid_are_refused_before_the_run_has_a_folder() -> TestResult {
