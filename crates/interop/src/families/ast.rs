@@ -44,26 +44,14 @@ pub(crate) const FORM: Form = Form {
             beside("head.norm", &["classifier.layernorm"]),
             beside("head", &["classifier.dense"]),
         ],
-        needs: &[],
+        needs: &[
+            ("speech.front", &["\"patches\""]),
+            ("speech.class_tokens", &["2"]),
+            ("speech.head_norm", &["true"]),
+        ],
     }],
     spare: &[],
-    needs: &[
-        ("speech.front", &["\"patches\""]),
-        ("speech.class_tokens", &["2"]),
-        ("speech.head_norm", &["true"]),
-        ("backbone", &["\"transformer\""]),
-        ("mask", &["\"full\""]),
-        ("position", &["\"learnt\""]),
-        ("norm", &["\"layer\""]),
-        ("norm_placement", &["\"pre\""]),
-        ("bias", &["true"]),
-        ("qk_norm", &["false"]),
-        ("pooling", &["\"first\""]),
-        (
-            "activation",
-            &["\"gelu\"", "\"gelu_erf\"", "\"relu\"", "\"silu\""],
-        ),
-    ],
+    needs: vit::NEEDS,
 };
 
 /// The `[model]` of a config.json, and how the preprocessor_config.json beside it, if there

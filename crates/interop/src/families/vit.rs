@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::encoder::{self, Defaults};
 use super::preprocessor::Preprocessor;
-use crate::form::{Form, Head, Row, Rule, beside, row};
+use crate::form::{Form, Head, Need, Row, Rule, beside, row};
 use crate::keys::Keys;
 use crate::{Error, Family};
 
@@ -73,6 +73,22 @@ pub(super) const BLOCKS: &[Row] = &[
     ),
 ];
 
+/// What AST has, too.
+pub(super) const NEEDS: &[Need] = &[
+    ("backbone", &["\"transformer\""]),
+    ("mask", &["\"full\""]),
+    ("position", &["\"learnt\""]),
+    ("norm", &["\"layer\""]),
+    ("norm_placement", &["\"pre\""]),
+    ("bias", &["true"]),
+    ("qk_norm", &["false"]),
+    ("pooling", &["\"first\""]),
+    (
+        "activation",
+        &["\"gelu\"", "\"gelu_erf\"", "\"relu\"", "\"silu\""],
+    ),
+];
+
 pub(crate) const FORM: Form = Form {
     family: Family::Vit,
     class: "ViT",
@@ -91,27 +107,15 @@ pub(crate) const FORM: Form = Form {
         architecture: "ViTForImageClassification",
         bare: false,
         rows: &[beside("head", &["classifier"])],
-        needs: &[],
+        needs: &[
+            ("image.class_token", &["true"]),
+            ("image.window", &["null"]),
+        ],
     }],
     // What stands for hidden patches, and a map behind the class token, which a classifier
     // does not have.
     spare: &["embeddings.mask_token", "pooler.*"],
-    needs: &[
-        ("backbone", &["\"transformer\""]),
-        ("mask", &["\"full\""]),
-        ("position", &["\"learnt\""]),
-        ("norm", &["\"layer\""]),
-        ("norm_placement", &["\"pre\""]),
-        ("bias", &["true"]),
-        ("qk_norm", &["false"]),
-        ("pooling", &["\"first\""]),
-        ("image.class_token", &["true"]),
-        ("image.window", &["null"]),
-        (
-            "activation",
-            &["\"gelu\"", "\"gelu_erf\"", "\"relu\"", "\"silu\""],
-        ),
-    ],
+    needs: NEEDS,
 };
 
 pub(crate) fn read(keys: &Keys, preprocessor: Option<&Preprocessor>) -> Result<Value, Error> {

@@ -10,6 +10,7 @@ use interop::Family;
 use models::Kind;
 
 use super::card::Files;
+use super::foreign::Held;
 use super::hugging_face::PREPROCESSOR;
 use super::sound;
 use super::stored::Values as Stores;
@@ -153,7 +154,7 @@ fn hugging_face(stored: &Stored, to: &Path, options: &ExportOptions) -> Result<(
 fn write(
     to: &Path,
     metadata: &BTreeMap<String, String>,
-    tensors: &[(String, Vec<usize>, Vec<f32>)],
+    tensors: &[Held],
     options: &ExportOptions,
 ) -> Result<()> {
     let named: Vec<NamedTensor<'_>> = tensors

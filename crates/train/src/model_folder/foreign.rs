@@ -17,6 +17,9 @@ pub(super) struct Foreign {
     dropped: Vec<String>,
 }
 
+/// A tensor in memory: its name, shape and values.
+pub(super) type Held = (String, Vec<usize>, Vec<f32>);
+
 /// What the name of a pooler has, behind any prefix.
 const POOLER: &str = "pooler.dense.";
 
@@ -37,7 +40,7 @@ impl Foreign {
     /// # Errors
     ///
     /// It cannot be read.
-    pub(super) fn pooler(&self) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>> {
+    pub(super) fn pooler(&self) -> Result<Vec<Held>> {
         let parts = self.dropped.iter().filter_map(|name| {
             let part = name.split(POOLER).nth(1)?;
             let shape = &self.weights.info(name)?.shape;
