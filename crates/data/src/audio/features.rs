@@ -1,16 +1,17 @@
 //! Samples to frames: log-mel energies and cepstra, and Kaldi's filter bank.
 //!
-//! The conventions of the last are in [`fbank`]; those of the others are those of librosa <https://librosa.org>: frames are centred, which
-//! pads a clip by half a frame of silence on both sides, the window is a periodic Hann
-//! window, and filters have unit area.
+//! The conventions of the last are told in its file. Those of the others are librosa's
+//! <https://librosa.org>: frames are centred, which pads a clip by half a frame of silence on
+//! both sides, the window is a periodic Hann window, and filters have unit area.
 
 mod config;
 mod deltas;
 mod fbank;
+mod framing;
 mod normalize;
 mod statistics;
 
-use std::f64::consts::{PI, TAU};
+use std::f64::consts::PI;
 use std::sync::Arc;
 
 use realfft::num_complex::Complex;
@@ -18,24 +19,17 @@ use realfft::{RealFftPlanner, RealToComplex};
 
 pub use self::config::{FeatureConfig, FeatureKind, Normalize, Scale};
 use self::deltas::deltas;
+use self::framing::Framing;
 use self::normalize::normalize;
 pub use self::statistics::Statistics;
 use super::mel::Filters;
-
-/// The least power that a logarithm is taken of.
-const FLOOR: f64 = 1e-10;
 
 /// Makes frames of samples.
 #[derive(Clone)]
 pub struct Extractor {
     config: FeatureConfig,
     fft: Arc<dyn RealToComplex<f64>>,
-    /// The window, with silence up to the length of the transform: on both sides, or, in
-    /// Kaldi's filter bank, behind it.
-    window: Vec<f64>,
-    /// Samples of the window.
-    window_len: usize,
-    hop: usize,
+    framing: Framing,
     filters: Filters,
     /// `[n_mfcc, n_mels]`, for cepstra
     cosines: Vec<Vec<f64>>,
@@ -60,28 +54,20 @@ impl Extractor {
             ));
         }
         let band = (config.f_min(), high);
-        let is_fbank = config.kind() == FeatureKind::Fbank;
-        let filters = match is_fbank {
-            true => Filters::kaldi(config.n_mels(), n_fft, rate, band),
-            false => Filters::new(config.n_mels(), n_fft, rate, band, config.mel()),
+        let filters = match config.kind() {
+            FeatureKind::Fbank => Filters::kaldi(config.n_mels(), n_fft, rate, band),
+            FeatureKind::LogMel | FeatureKind::Mfcc => {
+                Filters::new(config.n_mels(), n_fft, rate, band, config.mel())
+            }
         };
         // Kaldi has filters that lie between two frequencies, and models that know of them.
-        if !is_fbank && filters.n_empty() > 0 {
+        if config.kind() != FeatureKind::Fbank && filters.n_empty() > 0 {
             return Err(format!(
                 "n_mels = {} is too many for n_fft = {n_fft}: {} filters lie between two frequencies; \
                  make n_mels smaller or n_fft larger",
                 config.n_mels(),
                 filters.n_empty()
             ));
-        }
-        let mut window = vec![0.0; n_fft];
-        if is_fbank {
-            window[..window_len].copy_from_slice(&fbank::window(window_len));
-        } else {
-            let left = (n_fft - window_len) / 2;
-            for (i, weight) in window[left..left + window_len].iter_mut().enumerate() {
-                *weight = 0.5 - 0.5 * (TAU * i as f64 / window_len as f64).cos();
-            }
         }
         let cosines = match config.kind() {
             FeatureKind::LogMel | FeatureKind::Fbank => Vec::new(),
@@ -90,9 +76,7 @@ impl Extractor {
         Ok(Self {
             config: config.clone(),
             fft: RealFftPlanner::new().plan_fft_forward(n_fft),
-            window,
-            window_len,
-            hop,
+            framing: Framing::new(config.kind(), window_len, hop, n_fft),
             filters,
             cosines,
             statistics: None,
@@ -116,28 +100,22 @@ impl Extractor {
 
     /// Frames of so many samples.
     pub fn n_frames(&self, n_samples: usize) -> usize {
-        match self.config.kind() {
-            FeatureKind::Fbank => 1 + n_samples.saturating_sub(self.window_len) / self.hop,
-            FeatureKind::LogMel | FeatureKind::Mfcc => 1 + n_samples / self.hop,
-        }
+        self.framing.n_frames(n_samples)
     }
 
     /// The sample in the middle of a frame.
     pub(super) fn middle(&self, frame: usize) -> usize {
-        match self.config.kind() {
-            FeatureKind::Fbank => frame * self.hop + self.window_len / 2,
-            FeatureKind::LogMel | FeatureKind::Mfcc => frame * self.hop,
-        }
+        self.framing.middle(frame)
     }
 
     /// Samples from one frame to the next.
     pub fn hop(&self) -> usize {
-        self.hop
+        self.framing.hop()
     }
 
     /// Samples of which a frame is made: fewer are not a clip.
     pub fn min_samples(&self) -> usize {
-        self.window_len
+        self.framing.len()
     }
 
     /// The frames of a clip, one after the other.
@@ -162,9 +140,6 @@ impl Extractor {
 
     /// Logarithms of the energy in each band, `[n_frames][n_mels]`.
     fn energies(&self, samples: &[f32]) -> Vec<Vec<f64>> {
-        let is_fbank = self.config.kind() == FeatureKind::Fbank;
-        // Samples before the first that the first frame begins at.
-        let lead = if is_fbank { 0 } else { self.window.len() / 2 };
         let n_frames = self.n_frames(samples.len());
         let mut frame = self.fft.make_input_vec();
         let mut spectrum: Vec<Complex<f64>> = self.fft.make_output_vec();
@@ -172,17 +147,7 @@ impl Extractor {
         let mut powers = vec![0.0; spectrum.len()];
         let mut frames = Vec::with_capacity(n_frames);
         for i in 0..n_frames {
-            for (j, slot) in frame.iter_mut().enumerate() {
-                let at = (i * self.hop + j).checked_sub(lead);
-                let sample = at.and_then(|at| samples.get(at));
-                *slot = sample.map_or(0.0, |&sample| f64::from(sample));
-            }
-            if is_fbank {
-                fbank::emphasise(&mut frame[..self.window_len]);
-            }
-            for (slot, weight) in frame.iter_mut().zip(&self.window) {
-                *slot *= weight;
-            }
+            self.framing.cut(samples, i, &mut frame);
             self.fft
                 .process_with_scratch(&mut frame, &mut spectrum, &mut scratch)
                 .expect("the buffers are those that the transform has made");
@@ -193,7 +158,7 @@ impl Extractor {
             self.filters.apply(&powers, &mut energies);
             frames.push(energies);
         }
-        let floor = if is_fbank { fbank::FLOOR } else { FLOOR };
+        let floor = self.framing.floor();
         logarithm(
             &mut frames,
             floor,
@@ -216,8 +181,6 @@ impl std::fmt::Debug for Extractor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Extractor")
             .field("config", &self.config)
-            .field("n_fft", &self.window.len())
-            .field("hop", &self.hop)
             .finish_non_exhaustive()
     }
 }
@@ -253,6 +216,8 @@ fn cosines(n_mfcc: usize, n_mels: usize) -> Vec<Vec<f64>> {
 
 #[cfg(test)]
 mod tests {
+    use std::f64::consts::TAU;
+
     use super::*;
 
     fn config(table: serde_json::Value) -> FeatureConfig {
