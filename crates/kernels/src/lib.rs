@@ -26,6 +26,7 @@ mod norm;
 pub mod optim;
 mod parallel;
 mod precision;
+mod prepend;
 pub mod profile;
 mod recurrent;
 pub mod rng;
@@ -65,12 +66,13 @@ pub use grads::FlatGrads;
 pub use linear::{linear, linear_concat};
 pub use norm::{layer_norm, rms_norm, rms_norm_groups};
 pub use precision::Precision;
+pub use prepend::prepend_rows;
 pub use recurrent::{Direction, gru, lstm};
 pub use scale::scale;
 pub use segment_pool::{Pool, segment_pool};
 pub use simd::{Real, instruction_set};
 pub use spans::Spans;
-pub use tape::backward;
+pub use tape::{backward, backward_is_own};
 pub use windows::{Grid, Window, WindowPool, Windows, unfold, window_pool};
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use crate::storage::tensor;
 use candle::Handle;
 
 pub(crate) use segment::Segment;
-pub use walk::backward;
+pub use walk::{backward, backward_is_own};
 
 /// The backward pass of an operation.
 pub(crate) trait Node: Send + Sync + 'static {

@@ -25,13 +25,7 @@ use crate::profile::{self, Phase};
 ///
 /// - `loss`: a scalar
 pub fn backward(loss: Tensor) -> Result<GradStore> {
-    let parents = |_, origin: &Origin| match origin {
-        Origin::Constant | Origin::Variable(_) => Some(None),
-        Origin::Node(parent) => Some(Some(parent.clone())),
-        Origin::Foreign => None,
-    };
-    let order = recall(loss.id()).and_then(|root| consumers_first(&root, parents));
-    let Some(order) = order else {
+    let Some(order) = own_order(&loss) else {
         return loss.backward();
     };
     let seed = (loss.id(), Sum::owned(loss.ones_like()?));
@@ -41,6 +35,22 @@ pub fn backward(loss: Tensor) -> Result<GradStore> {
         of_variables.insert_id(id, grad);
     }
     Ok(of_variables)
+}
+
+/// Whether all operations between the variables and `loss` are of this crate, so that
+/// [`backward`] goes its own way: a model's tests can hold it to that.
+pub fn backward_is_own(loss: &Tensor) -> bool {
+    own_order(loss).is_some()
+}
+
+/// The nodes from `loss` back to the variables, if there are no others.
+fn own_order(loss: &Tensor) -> Option<Vec<Arc<Recorded>>> {
+    let parents = |_, origin: &Origin| match origin {
+        Origin::Constant | Origin::Variable(_) => Some(None),
+        Origin::Node(parent) => Some(Some(parent.clone())),
+        Origin::Foreign => None,
+    };
+    consumers_first(&recall(loss.id())?, parents)
 }
 
 /// Passes a gradient, that of the result of the first node, back through `order`;

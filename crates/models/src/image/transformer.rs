@@ -125,14 +125,6 @@ impl Transformer {
         let Some(class_token) = &self.class_token else {
             return Ok(x);
         };
-        let patches = self.patches.per_image() as u32;
-        // Row 0 of the table is the class token, the patches follow.
-        let table = Tensor::cat(&[class_token.weight(), &x], 0)?;
-        let of_image = |image: u32| {
-            let first = 1 + image * patches;
-            std::iter::once(0).chain(first..first + patches)
-        };
-        let ids: Arc<[u32]> = (0..batch as u32).flat_map(of_image).collect();
-        kernels::embedding(ids, &table)
+        kernels::prepend_rows(&[class_token.weight()], &x, batch)
     }
 }

@@ -1,7 +1,5 @@
 //! Spectrograms as rows: one a patch.
 
-use std::sync::Arc;
-
 use attn_core::input::Rows;
 use attn_core::{Embedding, Linear, Mask};
 use candle_core::{Error, Result, Tensor, bail};
@@ -118,16 +116,8 @@ impl Patches {
         if self.class_tokens.is_empty() {
             return Ok(x.clone());
         }
-        let (n_tokens, n_patches) = (self.class_tokens.len() as u32, self.grid.n_patches() as u32);
-        // The first rows of the table are the class tokens, the patches follow.
-        let tokens = self.class_tokens.iter().map(Embedding::weight);
-        let table = Tensor::cat(&tokens.chain([x]).collect::<Vec<_>>(), 0)?;
-        let of_recording = |recording: u32| {
-            let first = n_tokens + recording * n_patches;
-            (0..n_tokens).chain(first..first + n_patches)
-        };
-        let ids: Arc<[u32]> = (0..batch as u32).flat_map(of_recording).collect();
-        kernels::embedding(ids, &table)
+        let tokens: Vec<&Tensor> = self.class_tokens.iter().map(Embedding::weight).collect();
+        kernels::prepend_rows(&tokens, x, batch)
     }
 }
 

@@ -7,6 +7,7 @@ mod images;
 mod made;
 mod memory;
 mod oracle;
+mod own_walk;
 mod parameters;
 mod patches;
 mod properties;
