@@ -4,9 +4,9 @@ use std::ops::Deref;
 
 use candle_core::{Result, Tensor};
 
-use super::{Sizes, columns_from};
+use super::Sizes;
 use crate::gemm::{Mat, MatMut, gemm, product};
-use crate::parallel::{rows_mut, rows_new, rows_new_with_sums};
+use crate::parallel::{rows_mut, rows_new, rows_new_beside, rows_new_with_sums};
 use crate::simd::{Kernel, Lanes, map2, map3};
 use crate::storage::values;
 use crate::{Activation, Real};
@@ -30,40 +30,88 @@ pub(super) fn start<T: Real>(
     }))
 }
 
-/// `y[:, ..out] += x wᵀ`, in rows that are `columns` wide.
-pub(super) fn add_product<T: Real>(sizes: &Sizes, x: &[T], w: &[T], y: &mut [T], out: usize) {
-    let (n, d_in) = (sizes.n, sizes.d_in);
-    let y = MatMut::columns_of(y, n, out, sizes.columns());
-    let (x, w) = (Mat::new(x, n, d_in), Mat::new(w, out, d_in));
-    gemm(sizes.precision, y, true, x, w.t());
+/// Rows from which on the weights of several maps are copied below one another: one large
+/// product then takes less time than several small ones, and copying little beside it.
+const ROWS_TO_JOIN: usize = 64;
+
+/// The weights of all maps below one another, if there are several and it pays.
+fn joined<T: Real>(sizes: &Sizes, weights: &[impl Deref<Target = [T]>]) -> Option<Vec<T>> {
+    let pays = weights.len() > 1 && sizes.n >= ROWS_TO_JOIN;
+    pays.then(|| {
+        let mut all = Vec::with_capacity(sizes.columns() * sizes.d_in);
+        weights.iter().for_each(|w| all.extend_from_slice(w));
+        all
+    })
 }
 
-/// `y = f(y) + residual`; returns the `y` of before if `keep`.
+/// `y += [x W₀ᵀ | x W₁ᵀ | …]`
+pub(super) fn add_products<T: Real>(
+    sizes: &Sizes,
+    x: &[T],
+    weights: &[impl Deref<Target = [T]>],
+    y: &mut [T],
+) {
+    let (n, d_in, columns) = (sizes.n, sizes.d_in, sizes.columns());
+    let mut add = |first: usize, out: usize, w: &[T]| {
+        // Without rows, there is nothing past the first column.
+        let y = y.get_mut(first..).unwrap_or_default();
+        let y = MatMut::columns_of(y, n, out, columns);
+        let (x, w) = (Mat::new(x, n, d_in), Mat::new(w, out, d_in));
+        gemm(sizes.precision, y, true, x, w.t());
+    };
+    if let Some(all) = joined(sizes, weights) {
+        return add(0, columns, &all);
+    }
+    for (w, (first, out)) in weights.iter().zip(sizes.maps()) {
+        add(first, out, w);
+    }
+}
+
+/// `x wᵀ`
+pub(super) fn map<T: Real>(sizes: &Sizes, x: &[T], w: &[T]) -> Vec<T> {
+    let (n, d_in, out) = (sizes.n, sizes.d_in, sizes.columns());
+    product(
+        sizes.precision,
+        Mat::new(x, n, d_in),
+        Mat::new(w, out, d_in).t(),
+    )
+}
+
+/// `f(z + bias) + residual`; the argument of `f` as well if `keep`, else nothing.
 pub(super) fn activate<T: Real>(
     f: Activation,
-    y: &mut Vec<T>,
+    mut z: Vec<T>,
+    bias: &[T],
     columns: usize,
     residual: Option<&[T]>,
     keep: bool,
-) -> Vec<T> {
+) -> [Vec<T>; 2] {
     let piece = |first: usize, before: Option<&[T]>, y: &mut [T]| {
         let at = first * columns;
         T::dispatch(Activate {
             f,
-            before: before.map(|before| &before[at..at + y.len()]),
+            before,
             residual: residual.map(|r| &r[at..at + y.len()]),
             y,
         });
     };
+    let add_bias = |rows: &mut [T]| {
+        if !bias.is_empty() {
+            T::dispatch(AddToRows { rows, bias });
+        }
+    };
     if !keep {
-        rows_mut(y, columns, |first, y| piece(first, None, y));
-        return Vec::new();
+        rows_mut(&mut z, columns, |first, y| {
+            add_bias(y);
+            piece(first, None, y);
+        });
+        return [z, Vec::new()];
     }
-    let before = std::mem::take(y);
-    *y = rows_new(before.len(), columns, |first, y| {
-        piece(first, Some(&before), y);
+    let y = rows_new_beside(&mut z, columns, |first, y, before| {
+        add_bias(before);
+        piece(first, Some(before), y);
     });
-    before
+    [y, z]
 }
 
 /// `dy ⊙ f'(before)`, and its column sums into `sums` (if that is not empty).
@@ -112,45 +160,50 @@ pub(super) fn input_grad<T: Real>(
     weights: &[impl Deref<Target = [T]>],
 ) -> Vec<T> {
     let (n, d_in, columns) = (sizes.n, sizes.d_in, sizes.columns());
+    if let Some(all) = joined(sizes, weights) {
+        let (g, all) = (Mat::new(g, n, columns), Mat::new(&all, columns, d_in));
+        return product(sizes.precision, g, all);
+    }
     let mut dx = Vec::new();
-    let mut first = 0;
-    for (i, (w, &out)) in weights.iter().zip(&sizes.widths).enumerate() {
+    for (w, (first, out)) in weights.iter().zip(sizes.maps()) {
         let g = Mat::columns_of(columns_from(g, first), n, out, columns);
         let w = Mat::new(w, out, d_in);
-        match i {
+        match first {
             0 => dx = product(sizes.precision, g, w),
             _ => gemm(sizes.precision, MatMut::new(&mut dx, n, d_in), true, g, w),
         }
-        first += out;
     }
     dx
 }
 
-/// `dw (+)= g[:, ..out]ᵀ x`
+/// `dw (+)= g[:, first..first + out]ᵀ x`
 pub(super) fn weight_grad<T: Real>(
     sizes: &Sizes,
-    out: usize,
+    (first, out): (usize, usize),
     g: &[T],
     x: &[T],
     dw: &mut [T],
     accumulate: bool,
 ) {
     let (n, d_in) = (sizes.n, sizes.d_in);
-    let g = Mat::columns_of(g, n, out, sizes.columns());
+    let g = Mat::columns_of(columns_from(g, first), n, out, sizes.columns());
     let (dw, x) = (MatMut::new(dw, out, d_in), Mat::new(x, n, d_in));
     gemm(sizes.precision, dw, accumulate, g.t(), x);
 }
 
-/// `into (+)= from`
-pub(super) fn write<T: Real>(from: &[T], into: &mut [T], accumulate: bool) {
-    if accumulate {
-        T::dispatch(AddToRows {
-            rows: into,
-            bias: from,
-        });
-    } else {
-        into.copy_from_slice(from);
-    }
+/// `gᵀ x`, the gradients of all weights below one another, if it pays to make them at once.
+pub(super) fn weight_grads<T: Real>(sizes: &Sizes, g: &[T], x: &[T]) -> Option<Vec<T>> {
+    let (n, d_in, columns) = (sizes.n, sizes.d_in, sizes.columns());
+    let pays = sizes.widths.len() > 1 && n >= ROWS_TO_JOIN;
+    pays.then(|| {
+        let (g, x) = (Mat::new(g, n, columns), Mat::new(x, n, d_in));
+        product(sizes.precision, g.t(), x)
+    })
+}
+
+/// The matrix `g` from column `first` on; empty without rows.
+fn columns_from<T>(g: &[T], first: usize) -> &[T] {
+    g.get(first..).unwrap_or_default()
 }
 
 struct AddToRows<'a, T> {

@@ -6,6 +6,7 @@ pub(crate) use cpu::column_sums;
 
 use candle_core::{Result, Tensor, bail};
 
+use crate::simd::write;
 use crate::storage::{same_dtype, values, with_real};
 use crate::tape::{Backward, Node, record, tracked};
 use crate::{Activation, Precision, Real};
@@ -97,22 +98,22 @@ fn forward(
     with_real!(x, T => {
         let sizes = Sizes { n, d_in, widths, precision: Precision::current() };
         let bias = joined_bias::<T>(maps, &sizes)?;
-        let mut y = cpu::start::<T>(n, columns, &bias, residual.filter(|_| activation.is_none()))?;
         let x_values = values::<T>(x)?;
-        let mut first = 0;
-        for ((w, _), &out) in maps.iter().zip(&sizes.widths) {
-            // Without rows, there is nothing past the first column.
-            let y = y.get_mut(first..).unwrap_or_default();
-            cpu::add_product(&sizes, &x_values, &values(w)?, y, out);
-            first += out;
-        }
-        let before = match activation {
-            None => Vec::new(),
-            Some(f) => {
+        let weights = maps.iter().map(|(w, _)| values::<T>(w));
+        let weights = weights.collect::<Result<Vec<_>>>()?;
+        let [y, before] = match (activation, &weights[..]) {
+            (Some(f), [w]) => {
+                let z = cpu::map(&sizes, &x_values, w);
                 let keep = tracked(args.iter().copied());
                 let residual = residual.map(values).transpose()?;
-                cpu::activate(f, &mut y, columns, residual.as_deref(), keep)
+                cpu::activate(f, z, &bias, columns, residual.as_deref(), keep)
             }
+            (None, weights) => {
+                let mut y = cpu::start::<T>(n, columns, &bias, residual)?;
+                cpu::add_products(&sizes, &x_values, weights, &mut y);
+                [y, Vec::new()]
+            }
+            (Some(_), _) => bail!("linear: an activation after several maps"),
         };
         let node = LinearNode {
             sizes,
@@ -139,11 +140,6 @@ fn joined_bias<T: Real>(maps: &[(&Tensor, Option<&Tensor>)], sizes: &Sizes) -> R
     Ok(joined)
 }
 
-/// The matrix `g` from column `first` on; empty without rows.
-fn columns_from<T>(g: &[T], first: usize) -> &[T] {
-    g.get(first..).unwrap_or_default()
-}
-
 /// Rows, input columns, and output columns of each map; and how they are multiplied.
 #[derive(Debug, Clone)]
 struct Sizes {
@@ -156,6 +152,15 @@ struct Sizes {
 impl Sizes {
     fn columns(&self) -> usize {
         self.widths.iter().sum()
+    }
+
+    /// First column and number of columns of each map.
+    fn maps(&self) -> impl Iterator<Item = (usize, usize)> {
+        let mut first = 0;
+        self.widths.iter().map(move |&out| {
+            first += out;
+            (first - out, out)
+        })
     }
 }
 
@@ -203,20 +208,26 @@ impl<T: Real> Node for LinearNode<T> {
             let weights = weights.collect::<Result<Vec<_>>>()?;
             Ok(cpu::input_grad(&self.sizes, g, &weights))
         })?);
-        let mut first = 0;
-        for (i, &out) in widths.iter().enumerate() {
+        let d_in = self.sizes.d_in;
+        let all = pass.wanted[1..=maps].iter().any(|&wanted| wanted);
+        let all = all.then(|| cpu::weight_grads(&self.sizes, g, &x)).flatten();
+        for (i, map) in self.sizes.maps().enumerate() {
             grads.push(pass.deliver(1 + i, |dw: &mut [T], accumulate| {
-                let g = columns_from(g, first);
-                cpu::weight_grad(&self.sizes, out, g, &x, dw, accumulate);
+                match &all {
+                    Some(all) => {
+                        let (first, out) = map;
+                        write(&all[first * d_in..][..out * d_in], dw, accumulate);
+                    }
+                    None => cpu::weight_grad(&self.sizes, map, g, &x, dw, accumulate),
+                }
                 Ok(())
             })?);
-            first += out;
         }
         let mut first = 0;
         for (&has_bias, &out) in self.has_bias.iter().zip(widths) {
             if has_bias {
                 grads.push(pass.deliver(grads.len(), |db: &mut [T], accumulate| {
-                    cpu::write(&bias_sums[first..first + out], db, accumulate);
+                    write(&bias_sums[first..first + out], db, accumulate);
                     Ok(())
                 })?);
             }

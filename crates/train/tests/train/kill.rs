@@ -23,7 +23,7 @@ fn a_run_that_is_killed_again_and_again_ends_with_the_same_bytes() -> TestResult
     let reference = run.out("reference");
     let begun = Instant::now();
     run.finish(&reference, &[])?;
-    let whole = begun.elapsed();
+    let mut whole = begun.elapsed();
 
     let (mut kills, mut during_a_save) = (0, 0);
     for chain in 0..RUNS {
@@ -31,7 +31,9 @@ fn a_run_that_is_killed_again_and_again_ends_with_the_same_bytes() -> TestResult
         for _ in 0..KILLS_A_RUN {
             let ended = killed_after(&run, &out, delay(kills, whole))?;
             if ended.signal != Some(SIGKILL) {
-                break; // it was quicker
+                // It was quicker: the reference ran beside other tests.
+                whole = whole.mul_f64(0.8);
+                break;
             }
             kills += 1;
             during_a_save += u32::from(holds_half_a_checkpoint(&out));
