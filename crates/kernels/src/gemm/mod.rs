@@ -14,7 +14,8 @@ use std::mem::MaybeUninit;
 
 use gemm::Parallelism;
 
-use crate::{Precision, Real, profile};
+use crate::profile::{self, Shape};
+use crate::{Precision, Real};
 use half::Halves;
 
 /// Whether products of `bf16` are made here.
@@ -67,6 +68,11 @@ impl<'a, T> Mat<'a, T> {
             row_stride,
             col_stride,
         }
+    }
+
+    /// Whether its columns, not its rows, lie together.
+    fn is_turned(&self) -> bool {
+        self.col_stride > self.row_stride
     }
 
     /// The transpose, a view.
@@ -165,7 +171,15 @@ unsafe fn write<T: Real>(
         }
         return;
     }
-    profile::product((m, n, k), || {
+    let turned = [a.is_turned(), b.is_turned()];
+    let shape = Shape {
+        m,
+        n,
+        k,
+        turned,
+        precision,
+    };
+    profile::product(shape, || {
         let rounded = match precision {
             Precision::F32 => None,
             Precision::Bf16 => Halves::detect(),

@@ -7,6 +7,7 @@
 //! look at a thread-local.
 
 mod ceiling;
+mod products;
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use candle_core::Tensor;
 
 pub use ceiling::{Ceiling, ceiling};
+pub use products::{Operands, Products, Shape};
 
 /// The part of a step that a stretch of time belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,19 +47,29 @@ pub struct Row {
     pub bytes: f64,
 }
 
+/// What a thread measured between [`start`] and [`finish`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Measured {
+    /// Operations, in the order in which they first occurred.
+    pub operations: Vec<Row>,
+    /// Shapes of matrix products, likewise.
+    pub products: Vec<Products>,
+}
+
 /// Starts the clock of this thread, forgetting what it had measured.
 pub fn start() {
     PROFILE.set(Some(Profile {
-        rows: Vec::new(),
+        measured: Measured::default(),
         last: Instant::now(),
         pending: Work::default(),
     }));
 }
 
-/// Stops the clock of this thread: the rows, in the order in which they first occurred.
-/// Empty if it was not started.
-pub fn finish() -> Vec<Row> {
-    PROFILE.take().map_or_else(Vec::new, |profile| profile.rows)
+/// Stops the clock of this thread. Nothing was measured if it was not started.
+pub fn finish() -> Measured {
+    PROFILE
+        .take()
+        .map_or_else(Measured::default, |profile| profile.measured)
 }
 
 /// Ends a stretch of time, which was that of `name`.
@@ -80,17 +92,18 @@ pub(crate) fn count_bytes<'a>(operands: impl IntoIterator<Item = &'a Tensor>) {
     });
 }
 
-/// Does a product of `m×k` and `k×n` matrices, and adds its time and arithmetic to the
-/// stretch that runs.
-pub(crate) fn product<R>((m, n, k): (usize, usize, usize), work: impl FnOnce() -> R) -> R {
+/// Does a product of `shape`, and adds its time and arithmetic to the stretch that runs.
+pub(crate) fn product<R>(shape: Shape, work: impl FnOnce() -> R) -> R {
     if PROFILE.with_borrow(Option::is_none) {
         return work();
     }
     let start = Instant::now();
     let result = work();
     with(|profile| {
-        profile.pending.products += start.elapsed();
-        profile.pending.flops += 2.0 * m as f64 * n as f64 * k as f64;
+        let time = start.elapsed();
+        profile.pending.products += time;
+        profile.pending.flops += shape.flops();
+        profile.measured.count(shape, time);
     });
     result
 }
@@ -103,8 +116,25 @@ fn with(act: impl FnOnce(&mut Profile)) {
     PROFILE.with_borrow_mut(|profile| profile.as_mut().map(act));
 }
 
+impl Measured {
+    fn count(&mut self, shape: Shape, time: Duration) {
+        let same = |products: &&mut Products| products.shape == shape;
+        match self.products.iter_mut().find(same) {
+            Some(products) => {
+                products.calls += 1;
+                products.time += time;
+            }
+            None => self.products.push(Products {
+                shape,
+                calls: 1,
+                time,
+            }),
+        }
+    }
+}
+
 struct Profile {
-    rows: Vec<Row>,
+    measured: Measured,
     /// When the stretch that runs began.
     last: Instant,
     pending: Work,
@@ -124,8 +154,9 @@ impl Profile {
         let time = now - std::mem::replace(&mut self.last, now);
         let work = std::mem::take(&mut self.pending);
         let same = |row: &Row| row.name == name && row.phase == phase;
-        let at = self.rows.iter().position(same).unwrap_or_else(|| {
-            self.rows.push(Row {
+        let rows = &mut self.measured.operations;
+        let at = rows.iter().position(same).unwrap_or_else(|| {
+            rows.push(Row {
                 name,
                 phase,
                 calls: 0,
@@ -134,9 +165,9 @@ impl Profile {
                 flops: 0.0,
                 bytes: 0.0,
             });
-            self.rows.len() - 1
+            rows.len() - 1
         });
-        let row = &mut self.rows[at];
+        let row = &mut rows[at];
         row.calls += 1;
         row.time += time;
         row.products += work.products;

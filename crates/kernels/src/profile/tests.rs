@@ -2,6 +2,7 @@ use candle_core::{Result, Var};
 use testkit::randn;
 
 use super::*;
+use crate::Precision;
 
 #[test]
 fn a_step_is_told_apart_and_adds_up() -> Result<()> {
@@ -10,7 +11,11 @@ fn a_step_is_told_apart_and_adds_up() -> Result<()> {
     let loss = || crate::linear(&x, &w, None, None, None)?.sqr()?.sum_all();
 
     crate::backward(loss()?)?;
-    assert!(finish().is_empty(), "nothing is measured before the start");
+    assert_eq!(
+        finish(),
+        Measured::default(),
+        "nothing is measured before the start"
+    );
 
     start();
     let begin = Instant::now();
@@ -19,7 +24,10 @@ fn a_step_is_told_apart_and_adds_up() -> Result<()> {
     }
     mark("rest", Phase::Update);
     let whole = begin.elapsed();
-    let rows = finish();
+    let Measured {
+        operations: rows,
+        products,
+    } = finish();
 
     let names: Vec<_> = rows
         .iter()
@@ -33,6 +41,15 @@ fn a_step_is_told_apart_and_adds_up() -> Result<()> {
     assert_eq!(rows[0].flops, 2.0 * 2.0 * 6.0 * 7.0 * 5.0);
     assert_eq!(rows[0].bytes, 2.0 * 8.0 * (30.0 + 35.0 + 42.0));
     assert!(rows[0].products <= rows[0].time);
+    let shape = Shape {
+        m: 6,
+        n: 7,
+        k: 5,
+        turned: [false, true],
+        precision: Precision::F32,
+    };
+    assert_eq!((products[0].shape, products[0].calls), (shape, 2));
+    assert_eq!((products.len(), products[0].time), (1, rows[0].products));
     assert!(rows.iter().map(|row| row.time).sum::<Duration>() <= whole + rows[0].time);
     Ok(())
 }
@@ -45,7 +62,7 @@ fn the_way_back_has_rows_of_its_own() -> Result<()> {
     let y = crate::linear(&x, &w, None, None, None)?;
     let loss = crate::cross_entropy(&y, [0; 6].into(), &crate::CrossEntropy::default())?;
     crate::backward(loss)?;
-    let rows = finish();
+    let rows = finish().operations;
     let back = rows
         .iter()
         .find(|row| (row.name, row.phase) == ("linear", Phase::Backward))
@@ -55,4 +72,21 @@ fn the_way_back_has_rows_of_its_own() -> Result<()> {
     // x and w, y and dy, and the gradient.
     assert_eq!(back.bytes, 8.0 * (30.0 + 35.0 + 42.0 + 42.0 + 35.0));
     Ok(())
+}
+
+#[test]
+fn a_shape_is_measured_alone_in_cache_and_in_memory() {
+    for turned in [[false, true], [false, false], [true, false], [true, true]] {
+        let shape = Shape {
+            m: 96,
+            n: 64,
+            k: 80,
+            turned,
+            precision: Precision::F32,
+        };
+        assert_eq!(shape.flops(), 2.0 * 96.0 * 64.0 * 80.0);
+        for operands in [Operands::InCache, Operands::InMemory] {
+            assert!(shape.alone(operands) > 0.0);
+        }
+    }
 }

@@ -19,7 +19,7 @@ use crate::trainer::Trainer;
 
 pub use first_step::write_first_step;
 pub use generation::{Generation, bench_generation};
-pub use profile::{Operation, Profile};
+pub use profile::{Operation, Product, Profile};
 pub use synthetic::sizes as synthetic_sizes;
 
 /// What a benchmark measured; the last line of `train bench`, as JSON.
@@ -84,7 +84,7 @@ pub fn bench(
             times.push(elapsed);
         }
     }
-    let rows = kernels::profile::finish();
+    let measured = kernels::profile::finish();
     let peak_rss_mb = peak_rss_bytes() as f64 / f64::from(1 << 20);
     times.sort_by(f64::total_cmp);
     let median = times[times.len() / 2];
@@ -111,7 +111,7 @@ pub fn bench(
         threads: rayon::current_num_threads(),
         isa: kernels::instruction_set(),
         first_loss: first_loss.unwrap_or(f64::NAN),
-        profile: profiled.then(|| Profile::new(&rows, steps, kernels::profile::ceiling())),
+        profile: profiled.then(|| Profile::new(&measured, steps, kernels::profile::ceiling())),
     })
 }
 

@@ -2,8 +2,11 @@
 
 use std::fmt::Write;
 
-use kernels::profile::{Ceiling, Phase, Row};
+use kernels::profile::{Ceiling, Measured, Operands, Phase, Products};
 use serde::Serialize;
+
+/// Shapes of products that are told and measured alone, half a second each.
+const MOST_SHAPES: usize = 12;
 
 /// What steps spent where.
 #[derive(Debug, Clone, Serialize)]
@@ -14,6 +17,43 @@ pub struct Profile {
     pub memory_gb_per_s: f64,
     /// Operations, the slowest first.
     pub profile: Vec<Operation>,
+    /// Shapes of matrix products, those that took longest first.
+    pub products: Vec<Product>,
+}
+
+/// What the matrix products of one shape took of a step.
+#[derive(Debug, Clone, Serialize)]
+pub struct Product {
+    /// Rows and columns of the result, and terms of each sum.
+    pub shape: [usize; 3],
+    /// Whether the columns, not the rows, of the left and of the right matrix lie together.
+    pub turned: [bool; 2],
+    /// Calls in a step.
+    pub calls: f64,
+    /// Milliseconds of a step.
+    pub ms: f64,
+    /// Their rate in the step, in 10⁹ operations a second.
+    pub gflops: f64,
+    /// The same of such a product alone, its operands in the caches.
+    pub cached_gflops: f64,
+    /// The same, its operands in memory.
+    pub uncached_gflops: f64,
+}
+
+impl Product {
+    fn new(products: &Products, steps: usize) -> Self {
+        let Products { shape, calls, time } = *products;
+        let rate = |operands| shape.alone(operands) / 1e9;
+        Self {
+            shape: [shape.m, shape.n, shape.k],
+            turned: shape.turned,
+            calls: calls as f64 / steps as f64,
+            ms: time.as_secs_f64() * 1e3 / steps as f64,
+            gflops: shape.flops() * calls as f64 / time.as_secs_f64() / 1e9,
+            cached_gflops: rate(Operands::InCache),
+            uncached_gflops: rate(Operands::InMemory),
+        }
+    }
 }
 
 /// What one operation took of a step.
@@ -39,8 +79,12 @@ pub struct Operation {
 }
 
 impl Profile {
-    /// The profile of `steps` equal steps.
-    pub(super) fn new(rows: &[Row], steps: usize, ceiling: Ceiling) -> Self {
+    /// The profile of `steps` equal steps. Measures the products that took longest alone.
+    pub(super) fn new(measured: &Measured, steps: usize, ceiling: Ceiling) -> Self {
+        let rows = &measured.operations;
+        let mut products = measured.products.clone();
+        products.sort_by_key(|products| std::cmp::Reverse(products.time));
+        products.truncate(MOST_SHAPES);
         let a_step = |number: f64| number / steps as f64;
         let mut profile: Vec<Operation> = rows
             .iter()
@@ -64,6 +108,10 @@ impl Profile {
             matmul_gflops: ceiling.flops / 1e9,
             memory_gb_per_s: ceiling.bytes / 1e9,
             profile,
+            products: products
+                .iter()
+                .map(|all| Product::new(all, steps))
+                .collect(),
         }
     }
 
@@ -111,7 +159,30 @@ impl Profile {
                 row.bytes / row.ms / 1e6,
             );
         }
+        self.write_products(&mut text);
         text
+    }
+
+    fn write_products(&self, text: &mut String) {
+        if self.products.is_empty() {
+            return;
+        }
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "\n{:<32}{:>6}{:>10}{:>10}{:>18}{:>11}",
+            "product", "calls", "ms", "GFLOP/s", "alone: in caches", "in memory"
+        );
+        for row in &self.products {
+            let [m, n, k] = row.shape;
+            let [left, right] = row.turned.map(|turned| if turned { "ᵀ" } else { "" });
+            let shape = format!("{m}×{k}{left} · {k}×{n}{right}");
+            let _ = writeln!(
+                text,
+                "{shape:<32}{:>6.0}{:>10.2}{:>10.1}{:>18.1}{:>11.1}",
+                row.calls, row.ms, row.gflops, row.cached_gflops, row.uncached_gflops
+            );
+        }
     }
 }
 
@@ -123,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_floor_is_arithmetic_or_memory_whichever_takes_longer() {
-        let row = |name, flops, bytes, ms| Row {
+        let row = |name, flops, bytes, ms| kernels::profile::Row {
             name,
             phase: Phase::Forward,
             calls: 4,
@@ -137,7 +208,11 @@ mod tests {
             flops: 1e10,
             bytes: 1e10,
         };
-        let profile = Profile::new(&rows, 2, ceiling);
+        let measured = Measured {
+            operations: rows.to_vec(),
+            products: Vec::new(),
+        };
+        let profile = Profile::new(&measured, 2, ceiling);
         let found: Vec<_> = profile
             .profile
             .iter()

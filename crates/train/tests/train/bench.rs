@@ -213,6 +213,13 @@ fn a_profile_says_where_the_step_went() -> TestResult {
     };
     assert!(pass("linear", "forward") && pass("linear", "backward"));
     assert!(pass("attention", "backward") && pass("optimizer", "update"));
+    let products = measured["products"].as_array().ok_or("no products")?;
+    assert!(!products.is_empty() && table.contains("alone: in caches"));
+    for row in products {
+        for key in ["calls", "ms", "gflops", "cached_gflops", "uncached_gflops"] {
+            assert!(number(row, key)? > 0.0, "{row}");
+        }
+    }
     Ok(())
 }
 
