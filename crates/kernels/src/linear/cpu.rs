@@ -9,7 +9,7 @@ use crate::gemm::{Mat, MatMut, gemm, product};
 use crate::parallel::{rows_mut, rows_new, rows_new_beside, rows_new_with_sums};
 use crate::simd::{Kernel, Lanes, map2, map3};
 use crate::storage::values;
-use crate::{Activation, Real};
+use crate::{Activation, Precision, Real};
 
 /// What the product is added to: `residual + bias`, either of which may be absent.
 pub(super) fn start<T: Real>(
@@ -32,7 +32,7 @@ pub(super) fn start<T: Real>(
 
 /// Rows from which on the weights of several maps are copied below one another: one large
 /// product then takes less time than several small ones, and copying little beside it.
-const ROWS_TO_JOIN: usize = 64;
+pub(super) const ROWS_TO_JOIN: usize = 64;
 
 /// The weights of all maps below one another, if there are several and it pays.
 fn joined<T: Real>(sizes: &Sizes, weights: &[impl Deref<Target = [T]>]) -> Option<Vec<T>> {
@@ -187,8 +187,32 @@ pub(super) fn weight_grad<T: Real>(
 ) {
     let (n, d_in) = (sizes.n, sizes.d_in);
     let g = Mat::columns_of(columns_from(g, first), n, out, sizes.columns());
-    let (dw, x) = (MatMut::new(dw, out, d_in), Mat::new(x, n, d_in));
-    gemm(sizes.precision, dw, accumulate, g.t(), x);
+    let x = Mat::new(x, n, d_in);
+    if sizes.precision == Precision::F32 && d_in > out && n > d_in {
+        // Sums over many rows take a third less time when the result is higher than wide.
+        write_turned(&product(sizes.precision, x.t(), g), out, dw, accumulate);
+    } else {
+        let dw = MatMut::new(dw, out, d_in);
+        gemm(sizes.precision, dw, accumulate, g.t(), x);
+    }
+}
+
+/// `into (+)= fromᵀ`, where the rows of `from` are `width` wide.
+fn write_turned<T: Real>(from: &[T], width: usize, into: &mut [T], accumulate: bool) {
+    /// Rows of `from` that are read at one time, a line of the cache of each.
+    const SIDE: usize = 16;
+    let height = from.len() / width.max(1);
+    rows_mut(into, height, |first, into| {
+        for at in (0..height).step_by(SIDE) {
+            let columns = at..height.min(at + SIDE);
+            for (j, row) in (first..).zip(into.chunks_exact_mut(height)) {
+                for (i, to) in columns.clone().zip(&mut row[columns.clone()]) {
+                    let term = from[i * width + j];
+                    *to = if accumulate { *to + term } else { term };
+                }
+            }
+        }
+    });
 }
 
 /// `gᵀ x`, the gradients of all weights below one another, if it pays to make them at once.

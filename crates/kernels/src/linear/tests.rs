@@ -17,12 +17,13 @@ const ACTIVATIONS: [(Option<Activation>, Definition); 6] = [
 ];
 
 /// `(n, in, out)`: around vector widths, nothing, and several pieces.
-const SIZES: [(usize, usize, usize); 7] = [
+const SIZES: [(usize, usize, usize); 8] = [
     (1, 1, 1),
     (3, 17, 5),
     (17, 3, 65),
     (65, 65, 16),
     (300, 31, 129),
+    (80, 65, 16),
     (0, 3, 4),
     (3, 0, 4),
 ];
@@ -96,6 +97,41 @@ fn gradients_match_differences_for_every_activation() -> Result<()> {
     for (activation, _) in ACTIVATIONS {
         gradcheck_all(&all, || linear(&x, &w, Some(&b), activation, Some(&r)))?;
         gradcheck_all(&all[..2], || linear(&x, &w, None, activation, None))?;
+    }
+    // More rows than inputs, and more inputs than outputs: the weight's is made turned.
+    let (x, w) = (var(1, &[19, 18])?, var(2, &[3, 18])?);
+    gradcheck_all(&[("x", &x), ("w", &w)], || linear(&x, &w, None, None, None))
+}
+
+/// From so many rows on, several maps are one product.
+#[test]
+fn maps_of_many_rows_are_those_of_few_and_so_are_their_gradients() -> Result<()> {
+    let (few, many) = (cpu::ROWS_TO_JOIN - 1, cpu::ROWS_TO_JOIN);
+    let (w0, w1, w2) = (var(2, &[3, 5])?, var(3, &[2, 5])?, var(4, &[9, 5])?);
+    let (b0, b2) = (var(5, &[3])?, var(6, &[9])?);
+    let parts = [(&*w0, Some(&*b0)), (&*w1, None), (&*w2, Some(&*b2))];
+    let vars = [&w0, &w1, &w2, &b0, &b2];
+    let x = randn(1, (many + few, 5))?;
+    let dy = randn(7, (many + few, 14))?;
+    let sums = |pieces: &[(usize, usize)]| -> Result<Vec<Tensor>> {
+        let mut all: Vec<Tensor> = vars.iter().map(|v| v.zeros_like()).collect::<Result<_>>()?;
+        let (mut results, mut inputs) = (Vec::new(), Vec::new());
+        for &(first, n) in pieces {
+            let x = Var::from_tensor(&x.narrow(0, first, n)?.copy()?)?;
+            let y = linear_concat(&x, &parts)?;
+            let grads = (&y * dy.narrow(0, first, n)?)?.sum_all()?.backward()?;
+            for (sum, var) in all.iter_mut().zip(vars) {
+                *sum = (&*sum + grads.get(var).expect("every weight is reached"))?;
+            }
+            results.push(y.detach());
+            inputs.push(grads.get(&x).expect("the input is reached").clone());
+        }
+        all.extend([Tensor::cat(&results, 0)?, Tensor::cat(&inputs, 0)?]);
+        Ok(all)
+    };
+    let apart = [(0, few), (few, few), (2 * few, 1)];
+    for (together, apart) in sums(&[(0, many), (many, few)])?.iter().zip(sums(&apart)?) {
+        assert_close(together, &apart, 1e-12)?;
     }
     Ok(())
 }
