@@ -10,10 +10,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 const ARENA_RESERVE: libmimalloc_sys::mi_option_t = 23;
 
-/// Addresses that are reserved together, in KiB: 16 GiB, of which only pages that are
-/// written take memory. Buffers that fit into no gap of a smaller stretch would open
-/// another one, at up to 1.7 times the memory that is in use.
-const RESERVED_TOGETHER: std::ffi::c_long = 16 << 20;
+/// Addresses that are reserved together, in KiB: 128 MiB, or as many as one buffer needs. They
+/// stay reserved, so that a freed buffer is found again. In longer stretches buffers of more
+/// than 32 MiB leave larger gaps, up to a quarter of the memory; above 16 GiB less some the
+/// allocator cannot keep account, and gives large buffers back to the system.
+const RESERVED_TOGETHER: std::ffi::c_long = 128 << 10;
 
 /// The allocator reserves its first addresses when it is first asked for memory, which is
 /// before `main`; so Linux sets it up with the constructors of the process.

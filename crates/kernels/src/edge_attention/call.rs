@@ -85,9 +85,12 @@ impl<T: Real, S: Score<T>> Call<'_, T, S> {
     /// Asks for the memory that edges into rows `destinations` need.
     #[inline(always)]
     pub(super) fn prefetch_destinations(&self, destinations: &[u32], known: &Known<'_, T>) {
-        for &destination in destinations {
-            self.score.prefetch_destination(destination as usize);
-            prefetch(known.dy.row(destination as usize, 0, self.heads.q_width()));
+        let h = stride(self.heads.n_heads);
+        for destination in destinations.iter().map(|&i| i as usize) {
+            self.score.prefetch_destination(destination);
+            prefetch(known.dy.row(destination, 0, self.heads.q_width()));
+            prefetch(known.log_sum.row(destination, 0, h));
+            prefetch(known.delta.row(destination, 0, h));
         }
     }
 
