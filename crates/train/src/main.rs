@@ -12,7 +12,7 @@ const ARENA_RESERVE: libmimalloc_sys::mi_option_t = 23;
 
 /// Addresses that are reserved together, in KiB: 128 MiB, or as many as one buffer needs. They
 /// stay reserved, so that a freed buffer is found again. In longer stretches buffers of more
-/// than 32 MiB leave larger gaps, up to a quarter of the memory; above 16 GiB less some the
+/// than 32 MiB leave larger gaps, up to a quarter of the memory; of 16 GiB together the
 /// allocator cannot keep account, and gives large buffers back to the system.
 const RESERVED_TOGETHER: std::ffi::c_long = 128 << 10;
 

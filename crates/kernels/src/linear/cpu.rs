@@ -189,7 +189,8 @@ pub(super) fn weight_grad<T: Real>(
     let g = Mat::columns_of(columns_from(g, first), n, out, sizes.columns());
     let x = Mat::new(x, n, d_in);
     if sizes.precision == Precision::F32 && d_in > out && n > d_in {
-        // Sums over many rows take a third less time when the result is higher than wide.
+        // Sums over many rows take less time when the result is higher than wide: on Zen 4
+        // 512 by 128 runs at 168 GFLOP/s, 128 by 512 at 138.
         write_turned(&product(sizes.precision, x.t(), g), out, dw, accumulate);
     } else {
         let dw = MatMut::new(dw, out, d_in);

@@ -43,8 +43,8 @@ fn models_of_text_sound_and_images() -> Outcome {
     Ok(())
 }
 
-/// Not yet: the layers of GAT and GCN add their biases by Candle, and so are losses of
-/// numbers and scores of pairs made.
+/// Candle still adds the biases of GAT and GCN, and makes losses of numbers and scores of
+/// pairs.
 #[test]
 fn attention_over_graphs_whose_nodes_or_wholes_are_classified() -> Outcome {
     let input = Input::Graphs(graphs::union()?);
