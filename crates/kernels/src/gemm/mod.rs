@@ -1,18 +1,17 @@
 //! Matrix products, on views with strides.
 //!
-//! Those of numbers as they are go through the `gemm` crate, those of numbers rounded to
-//! `bf16` through [`half`]. The bits of a product do not depend on the number of threads:
-//! both split the result, never the sum.
+//! Those of numbers as they are go through the `gemm` crate (see [`parts`]), those of
+//! numbers rounded to `bf16` through [`half`]. The bits of a product do not depend on the
+//! number of threads.
 
 #[cfg_attr(target_arch = "x86_64", path = "half/mod.rs")]
 #[cfg_attr(not(target_arch = "x86_64"), path = "half_portable.rs")]
 mod half;
+mod parts;
 #[cfg(test)]
 mod tests;
 
 use std::mem::MaybeUninit;
-
-use gemm::Parallelism;
 
 use crate::profile::{self, Shape};
 use crate::{Precision, Real};
@@ -191,42 +190,8 @@ unsafe fn write<T: Real>(
             // SAFETY: the caller's promise.
             unsafe { halves.gemm(dst, width, accumulate, a.with(left), b.with(right)) };
         } else {
-            general(dst.as_mut_ptr().cast(), width, accumulate, a, b);
+            // SAFETY: the caller's promise, and what was asserted.
+            unsafe { parts::gemm(dst, width, accumulate, a, b) };
         }
     });
-}
-
-/// The product by the `gemm` crate, for any type, on any machine.
-fn general<T: Real>(dst: *mut T, width: usize, accumulate: bool, a: Mat<'_, T>, b: Mat<'_, T>) {
-    let threads = rayon::current_num_threads();
-    let parallelism = if threads > 1 {
-        Parallelism::Rayon(threads)
-    } else {
-        Parallelism::None
-    };
-    // SAFETY: the constructors checked that every row of each view, at its stride,
-    // lies inside its slice, and `write` that the shapes agree and that `dst` has room.
-    unsafe {
-        gemm::gemm(
-            a.rows,
-            b.cols,
-            a.cols,
-            dst,
-            1,
-            width as isize,
-            accumulate,
-            a.data.as_ptr(),
-            a.col_stride as isize,
-            a.row_stride as isize,
-            b.data.as_ptr(),
-            b.col_stride as isize,
-            b.row_stride as isize,
-            T::one(),
-            T::one(),
-            false,
-            false,
-            false,
-            parallelism,
-        );
-    }
 }

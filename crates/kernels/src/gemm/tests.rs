@@ -90,6 +90,42 @@ fn transposes_are_views() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn sums_that_are_cut_are_whole() -> Result<()> {
+    // Below the shortest that is cut, at it, of odd length, and too wide to be cut.
+    for (m, n, k) in [(3, 5, 511), (3, 5, 512), (70, 33, 1031), (600, 2, 599)] {
+        let (wide_a, wide_b, wide_y) = (m + 3, n + 5, n + 2);
+        let a = randn(1, k * wide_a)?.to_vec1::<f64>()?;
+        let b = randn(2, k * wide_b)?.to_vec1::<f64>()?;
+        let want = definition(
+            |i, p| a[p * wide_a + i],
+            |p, j| b[p * wide_b + j],
+            (m, n, k),
+        );
+        for accumulate in [false, true] {
+            let mut y = vec![7.0; (m - 1) * wide_y + n];
+            gemm(
+                Precision::F32,
+                MatMut::columns_of(&mut y, m, n, wide_y),
+                accumulate,
+                Mat::columns_of(&a, k, m, wide_a).t(),
+                Mat::columns_of(&b, k, n, wide_b),
+            );
+            for (i, row) in y.chunks(wide_y).enumerate() {
+                for (j, &got) in row.iter().enumerate() {
+                    let want = match j < n {
+                        true => want[i * n + j] + if accumulate { 7.0 } else { 0.0 },
+                        false => 7.0,
+                    };
+                    let place = (m, n, k, i, j);
+                    assert!((got - want).abs() < 1e-11, "{place:?}: {got}, want {want}");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The nearest `bf16`, of two that are as near the one whose last bit is 0.
 fn rounded(x: f32) -> f64 {
     let bits = x.to_bits();
