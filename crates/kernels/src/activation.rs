@@ -29,54 +29,48 @@ impl Activation {
     /// `f(x)`
     #[inline(always)]
     pub(crate) fn apply<L: Lanes>(self, lanes: L, x: L::V) -> L::V {
-        match self {
-            Self::GeluTanh => lanes.mul(x, lanes.sigmoid(gelu_argument(lanes, x))),
-            Self::GeluErf => lanes.mul(x, normal_cdf(lanes, x)),
-            Self::Silu => lanes.mul(x, lanes.sigmoid(x)),
-            Self::Relu => lanes.max(x, lanes.zero()),
-            Self::Tanh => lanes.tanh(x),
-        }
+        self.with_derivative(lanes, x)[0]
     }
 
-    /// `f'(x)`
+    /// `f(x)` and `f'(x)`, which share all that takes long.
     #[inline(always)]
-    pub(crate) fn derivative<L: Lanes>(self, lanes: L, x: L::V) -> L::V {
+    pub(crate) fn with_derivative<L: Lanes>(self, lanes: L, x: L::V) -> [L::V; 2] {
         match self {
             Self::GeluTanh => {
-                let inner = lanes.mul(x, x);
-                let inner = lanes.mul_add(inner, lanes.constant(3.0 * CUBIC), lanes.constant(1.0));
-                let slope = lanes.mul(inner, lanes.constant(2.0 * SQRT_2_OVER_PI));
-                gated_derivative(lanes, x, lanes.sigmoid(gelu_argument(lanes, x)), slope)
+                let squared = lanes.mul(x, x);
+                let inner = lanes.mul_add(squared, lanes.constant(CUBIC), lanes.constant(1.0));
+                // As (1 + tanh u)/2 = σ(2u), GELU is x times σ of this.
+                let argument = lanes.mul(lanes.mul(inner, x), lanes.constant(2.0 * SQRT_2_OVER_PI));
+                let slope =
+                    lanes.mul_add(squared, lanes.constant(3.0 * CUBIC), lanes.constant(1.0));
+                let slope = lanes.mul(slope, lanes.constant(2.0 * SQRT_2_OVER_PI));
+                gated(lanes, x, lanes.sigmoid(argument), slope)
             }
             Self::GeluErf => {
                 let squared = lanes.mul(x, lanes.mul(x, lanes.constant(-0.5)));
                 let density = lanes.mul(lanes.exp(squared), lanes.constant(DENSITY_AT_0));
-                lanes.mul_add(x, density, normal_cdf(lanes, x))
+                let below = normal_cdf(lanes, x);
+                [lanes.mul(x, below), lanes.mul_add(x, density, below)]
             }
-            Self::Silu => gated_derivative(lanes, x, lanes.sigmoid(x), lanes.constant(1.0)),
-            Self::Relu => lanes.select_lt(lanes.zero(), x, lanes.constant(1.0), lanes.zero()),
+            Self::Silu => gated(lanes, x, lanes.sigmoid(x), lanes.constant(1.0)),
+            Self::Relu => {
+                let slope = lanes.select_lt(lanes.zero(), x, lanes.constant(1.0), lanes.zero());
+                [lanes.max(x, lanes.zero()), slope]
+            }
             Self::Tanh => {
                 let y = lanes.tanh(x);
-                lanes.sub(lanes.constant(1.0), lanes.mul(y, y))
+                [y, lanes.sub(lanes.constant(1.0), lanes.mul(y, y))]
             }
         }
     }
 }
 
-/// `2 √(2/π) (x + 0.044715 x³)`: as `(1 + tanh u)/2 = σ(2u)`, GELU is `x σ` of it.
+/// `x σ(u(x))` and its derivative, `σ + x σ (1 - σ) u'`, from `σ(u(x))` and `u'(x)`.
 #[inline(always)]
-fn gelu_argument<L: Lanes>(lanes: L, x: L::V) -> L::V {
-    let squared = lanes.mul(x, x);
-    let inner = lanes.mul_add(squared, lanes.constant(CUBIC), lanes.constant(1.0));
-    lanes.mul(lanes.mul(inner, x), lanes.constant(2.0 * SQRT_2_OVER_PI))
-}
-
-/// Derivative of `x σ(u(x))`: `σ + x σ (1 - σ) u'`.
-#[inline(always)]
-fn gated_derivative<L: Lanes>(lanes: L, x: L::V, sigma: L::V, slope: L::V) -> L::V {
-    let rest = lanes.sub(lanes.constant(1.0), sigma);
-    let inner = lanes.mul(lanes.mul(x, slope), rest);
-    lanes.mul_add(sigma, inner, sigma)
+fn gated<L: Lanes>(lanes: L, x: L::V, sigma: L::V, slope: L::V) -> [L::V; 2] {
+    let y = lanes.mul(x, sigma);
+    let rest = lanes.mul(lanes.sub(lanes.constant(1.0), sigma), slope);
+    [y, lanes.mul_add(y, rest, sigma)]
 }
 
 /// `(1 + erf(x/√2)) / 2`

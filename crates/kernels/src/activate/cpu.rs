@@ -85,7 +85,10 @@ impl<T: Real> Kernel<T> for BackwardPiece<'_, T> {
             self.dy,
             self.dx,
             #[inline(always)]
-            |x, dy| lanes.mul(dy, self.f.derivative(lanes, x)),
+            |x, dy| {
+                let [_, slope] = self.f.with_derivative(lanes, x);
+                lanes.mul(dy, slope)
+            },
         );
     }
 }
@@ -143,7 +146,10 @@ impl<T: Real> Kernel<T> for SwigluBackward<'_, T> {
             self.dgate,
             self.gate,
             #[inline(always)]
-            |dy, gate| lanes.mul(dy, GATE.derivative(lanes, gate)),
+            |dy, gate| {
+                let [_, slope] = GATE.with_derivative(lanes, gate);
+                lanes.mul(dy, slope)
+            },
         );
     }
 }

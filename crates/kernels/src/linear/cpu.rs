@@ -2,33 +2,11 @@
 
 use std::ops::Deref;
 
-use candle_core::{Result, Tensor};
-
 use super::Sizes;
 use crate::gemm::{Mat, MatMut, gemm, product};
 use crate::parallel::{rows_mut, rows_new, rows_new_beside, rows_new_with_sums};
-use crate::simd::{Kernel, Lanes, map2, map3};
-use crate::storage::values;
+use crate::simd::{Kernel, Lanes, map1, map2, map3};
 use crate::{Activation, Precision, Real};
-
-/// What the product is added to: `residual + bias`, either of which may be absent.
-pub(super) fn start<T: Real>(
-    n: usize,
-    columns: usize,
-    bias: &[T],
-    residual: Option<&Tensor>,
-) -> Result<Vec<T>> {
-    let residual = residual.map(values::<T>).transpose()?;
-    Ok(rows_new(n * columns, columns, |first, rows| {
-        let at = first * columns;
-        if let Some(residual) = &residual {
-            rows.copy_from_slice(&residual[at..at + rows.len()]);
-        }
-        if !bias.is_empty() {
-            T::dispatch(AddToRows { rows, bias });
-        }
-    }))
-}
 
 /// Rows from which on the weights of several maps are copied below one another: one large
 /// product then takes less time than several small ones, and copying little beside it.
@@ -44,14 +22,28 @@ fn joined<T: Real>(sizes: &Sizes, weights: &[impl Deref<Target = [T]>]) -> Optio
     })
 }
 
-/// `y += [x W₀ᵀ | x W₁ᵀ | …]`
-pub(super) fn add_products<T: Real>(
+/// `[x W₀ᵀ | x W₁ᵀ | …] + bias + residual`, where `bias` may be empty.
+pub(super) fn affine<T: Real>(
     sizes: &Sizes,
     x: &[T],
     weights: &[impl Deref<Target = [T]>],
-    y: &mut [T],
-) {
+    bias: &[T],
+    residual: Option<&[T]>,
+) -> Vec<T> {
     let (n, d_in, columns) = (sizes.n, sizes.d_in, sizes.columns());
+    let all = joined(sizes, weights);
+    let one = match (&all, weights) {
+        (Some(all), _) => Some(&all[..]),
+        (None, [w]) => Some(&**w),
+        _ => None,
+    };
+    if let Some(w) = one
+        && bias.is_empty()
+        && residual.is_none()
+    {
+        return map(sizes, x, w);
+    }
+    let mut y = start(n, columns, bias, residual);
     let mut add = |first: usize, out: usize, w: &[T]| {
         // Without rows, there is nothing past the first column.
         let y = y.get_mut(first..).unwrap_or_default();
@@ -59,11 +51,32 @@ pub(super) fn add_products<T: Real>(
         let (x, w) = (Mat::new(x, n, d_in), Mat::new(w, out, d_in));
         gemm(sizes.precision, y, true, x, w.t());
     };
-    if let Some(all) = joined(sizes, weights) {
-        return add(0, columns, &all);
+    match one {
+        Some(w) => add(0, columns, w),
+        None => {
+            for (w, (first, out)) in weights.iter().zip(sizes.maps()) {
+                add(first, out, w);
+            }
+        }
     }
-    for (w, (first, out)) in weights.iter().zip(sizes.maps()) {
-        add(first, out, w);
+    y
+}
+
+/// What products are added to: `residual + bias`, either of which may be absent.
+fn start<T: Real>(n: usize, columns: usize, bias: &[T], residual: Option<&[T]>) -> Vec<T> {
+    rows_new(n * columns, columns, |first, rows| {
+        let at = first * columns;
+        if let Some(residual) = residual {
+            rows.copy_from_slice(&residual[at..at + rows.len()]);
+        }
+        add_to_rows(rows, bias);
+    })
+}
+
+/// Adds `bias` to each row, if it is not empty.
+fn add_to_rows<T: Real>(rows: &mut [T], bias: &[T]) {
+    if !bias.is_empty() {
+        T::dispatch(AddToRows { rows, bias });
     }
 }
 
@@ -77,7 +90,8 @@ pub(super) fn map<T: Real>(sizes: &Sizes, x: &[T], w: &[T]) -> Vec<T> {
     )
 }
 
-/// `f(z + bias) + residual`; the argument of `f` as well if `keep`, else nothing.
+/// `f(z + bias) + residual`, and `f'(z + bias)` if `keep`, else nothing. `bias` may be
+/// empty.
 pub(super) fn activate<T: Real>(
     f: Activation,
     mut z: Vec<T>,
@@ -86,49 +100,39 @@ pub(super) fn activate<T: Real>(
     residual: Option<&[T]>,
     keep: bool,
 ) -> [Vec<T>; 2] {
-    let piece = |first: usize, before: Option<&[T]>, y: &mut [T]| {
+    let residual = |first: usize, rows: &[T]| {
         let at = first * columns;
-        T::dispatch(Activate {
-            f,
-            before,
-            residual: residual.map(|r| &r[at..at + y.len()]),
-            y,
-        });
+        residual.map(|r| &r[at..at + rows.len()])
     };
-    let add_bias = |rows: &mut [T]| {
-        if !bias.is_empty() {
-            T::dispatch(AddToRows { rows, bias });
-        }
-    };
-    if !keep {
-        rows_mut(&mut z, columns, |first, y| {
-            add_bias(y);
-            piece(first, None, y);
+    if keep {
+        let y = rows_new_beside(&mut z, columns, |first, y, z| {
+            let residual = residual(first, y);
+            add_to_rows(z, bias);
+            T::dispatch(ActivateAndDerive { f, z, residual, y });
         });
-        return [z, Vec::new()];
+        return [y, z];
     }
-    let y = rows_new_beside(&mut z, columns, |first, y, before| {
-        add_bias(before);
-        piece(first, Some(before), y);
+    rows_mut(&mut z, columns, |first, z| {
+        let residual = residual(first, z);
+        add_to_rows(z, bias);
+        T::dispatch(Activate { f, z, residual });
     });
-    [y, z]
+    [z, Vec::new()]
 }
 
-/// `dy ⊙ f'(before)`, and its column sums into `sums` (if that is not empty).
+/// `g = dy ⊙ slopes`, and its column sums into `sums` (if that is not empty).
 pub(super) fn activate_backward<T: Real>(
-    f: Activation,
-    before: &[T],
+    slopes: &[T],
     dy: &[T],
     columns: usize,
     sums: &mut [T],
 ) -> Vec<T> {
     rows_new_with_sums(dy.len(), columns, sums, |first, g, sums| {
         let at = first * columns..first * columns + g.len();
-        T::dispatch(ActivateBackward {
-            f,
-            before: &before[at.clone()],
-            dy: &dy[at],
-            g,
+        T::dispatch(Multiply {
+            a: &slopes[at.clone()],
+            b: &dy[at],
+            to: g,
         });
         T::dispatch(SumRows { rows: g, sums });
     })
@@ -266,12 +270,11 @@ impl<T: Real> Kernel<T> for SumRows<'_, T> {
     }
 }
 
+/// `z = f(z) + residual`
 struct Activate<'a, T> {
     f: Activation,
-    /// The argument, or `None` if `y` holds it.
-    before: Option<&'a [T]>,
+    z: &'a mut [T],
     residual: Option<&'a [T]>,
-    y: &'a mut [T],
 }
 
 impl<T: Real> Kernel<T> for Activate<'_, T> {
@@ -279,56 +282,62 @@ impl<T: Real> Kernel<T> for Activate<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self, lanes: L) {
-        let Self {
-            f,
-            before,
-            residual,
-            y,
-        } = self;
-        if let Some(before) = before {
-            y.copy_from_slice(before);
-        }
+        let Self { f, z, residual } = self;
         match residual {
-            None => {
-                let n = y.len();
-                let whole = n - n % L::N;
-                for i in (0..whole).step_by(L::N) {
-                    let v = f.apply(lanes, lanes.load(&y[i..]));
-                    lanes.store(&mut y[i..], v);
-                }
-                let v = f.apply(lanes, lanes.load_partial(&y[whole..]));
-                lanes.store_partial(&mut y[whole..], v);
-            }
+            None => map1(
+                lanes,
+                z,
+                #[inline(always)]
+                |z| f.apply(lanes, z),
+            ),
             Some(residual) => map2(
                 lanes,
-                y,
+                z,
                 residual,
                 #[inline(always)]
-                |y, r| lanes.add(f.apply(lanes, y), r),
+                |z, r| lanes.add(f.apply(lanes, z), r),
             ),
         }
     }
 }
 
-struct ActivateBackward<'a, T> {
+/// `y = f(z) + residual` and `z = f'(z)`: so the backward pass need not compute `f` again.
+struct ActivateAndDerive<'a, T> {
     f: Activation,
-    before: &'a [T],
-    dy: &'a [T],
-    g: &'a mut [T],
+    z: &'a mut [T],
+    residual: Option<&'a [T]>,
+    y: &'a mut [T],
 }
 
-impl<T: Real> Kernel<T> for ActivateBackward<'_, T> {
+impl<T: Real> Kernel<T> for ActivateAndDerive<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self, lanes: L) {
-        map3(
-            lanes,
-            self.before,
-            self.dy,
-            self.g,
-            #[inline(always)]
-            |x, dy| lanes.mul(dy, self.f.derivative(lanes, x)),
-        );
+        let Self { f, z, residual, y } = self;
+        for (z, y) in z.chunks_mut(L::N).zip(y.chunks_mut(L::N)) {
+            let [value, slope] = f.with_derivative(lanes, lanes.load_partial(z));
+            lanes.store_partial(z, slope);
+            lanes.store_partial(y, value);
+        }
+        if let Some(residual) = residual {
+            map2(lanes, y, residual, |y, r| lanes.add(y, r));
+        }
+    }
+}
+
+/// `to = a ⊙ b`
+struct Multiply<'a, T> {
+    a: &'a [T],
+    b: &'a [T],
+    to: &'a mut [T],
+}
+
+impl<T: Real> Kernel<T> for Multiply<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes<Elem = T>>(self, lanes: L) {
+        map3(lanes, self.a, self.b, self.to, |a, b| lanes.mul(a, b));
     }
 }

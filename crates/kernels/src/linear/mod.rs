@@ -101,25 +101,24 @@ fn forward(
         let x_values = values::<T>(x)?;
         let weights = maps.iter().map(|(w, _)| values::<T>(w));
         let weights = weights.collect::<Result<Vec<_>>>()?;
-        let [y, before] = match (activation, &weights[..]) {
+        let residual_values = residual.map(values::<T>).transpose()?;
+        let rest = residual_values.as_deref();
+        let [y, slopes] = match (activation, &weights[..]) {
             (Some(f), [w]) => {
                 let z = cpu::map(&sizes, &x_values, w);
                 let keep = tracked(args.iter().copied());
-                let residual = residual.map(values).transpose()?;
-                cpu::activate(f, z, &bias, columns, residual.as_deref(), keep)
+                cpu::activate(f, z, &bias, columns, rest, keep)
             }
             (None, weights) => {
-                let mut y = cpu::start::<T>(n, columns, &bias, residual)?;
-                cpu::add_products(&sizes, &x_values, weights, &mut y);
-                [y, Vec::new()]
+                [cpu::affine(&sizes, &x_values, weights, &bias, rest), Vec::new()]
             }
             (Some(_), _) => bail!("linear: an activation after several maps"),
         };
         let node = LinearNode {
             sizes,
             has_bias: maps.iter().map(|(_, b)| b.is_some()).collect(),
-            activation,
-            before,
+            activated: activation.is_some(),
+            slopes,
             has_residual: residual.is_some(),
         };
         record(node, &args, y, (n, columns))
@@ -168,9 +167,9 @@ impl Sizes {
 struct LinearNode<T> {
     sizes: Sizes,
     has_bias: Vec<bool>,
-    activation: Option<Activation>,
-    /// What the activation was applied to; empty without one.
-    before: Vec<T>,
+    activated: bool,
+    /// Derivatives of the activation; empty without one.
+    slopes: Vec<T>,
     has_residual: bool,
 }
 
@@ -186,18 +185,12 @@ impl<T: Real> Node for LinearNode<T> {
         let dy = values::<T>(pass.grad)?;
         let biased = self.has_bias.iter().any(|&b| b);
         let mut bias_sums = vec![T::zero(); if biased { columns } else { 0 }];
-        let scaled = match self.activation {
-            None => {
-                cpu::column_sums(&dy, columns, &mut bias_sums);
-                None
-            }
-            Some(f) => Some(cpu::activate_backward(
-                f,
-                &self.before,
-                &dy,
-                columns,
-                &mut bias_sums,
-            )),
+        let scaled = if self.activated {
+            let slopes = &self.slopes;
+            Some(cpu::activate_backward(slopes, &dy, columns, &mut bias_sums))
+        } else {
+            cpu::column_sums(&dy, columns, &mut bias_sums);
+            None
         };
         let g: &[T] = scaled.as_deref().unwrap_or(&dy);
         let x = values::<T>(&pass.args[0])?;
