@@ -2,8 +2,8 @@
 //!
 //! With weights `p = e^(s − lse)` and results `y = Σ p (v + e)`: `dv = Σ p dy`,
 //! `dp = dy (v + e)`, `ds = p ⊙ (dp − Σ dy·y)`; what `ds` means for either end is the
-//! score's affair. Weights are computed again in each pass, so that nothing is kept
-//! an edge, and every gradient is a sum in the order of the edges.
+//! score's affair. The first pass computes weights again, and notes `p` and `ds` of each
+//! edge for the second. Every gradient is a sum in the order of the edges.
 
 use std::ops::Range;
 
@@ -15,8 +15,9 @@ use super::score::Score;
 use crate::Real;
 use crate::attention::Heads;
 use crate::parallel::rows_mut;
-use crate::simd::{Kernel, Lanes, sum_of_products};
-use crate::view::{Columns, Panel, SharedRows};
+use crate::simd::{Kernel, Lanes, prefetch, sum_of_products};
+use crate::storage::buffer;
+use crate::view::{Columns, Panel, Rows, SharedRows};
 
 /// Gradients, zero at first.
 pub(super) struct Gradients<'a, T> {
@@ -78,7 +79,9 @@ pub(super) fn backward<T: Real, S: Score<T>>(
     gradients: &Gradients<'_, T>,
 ) {
     let [of_destination, of_source] = call.score.widths();
-    let kv_width = call.heads.kv_width();
+    let (kv_width, width) = (call.heads.kv_width(), 2 * call.heads.n_heads);
+    let mut notes = buffer::<T>(call.edges.n_edges() * width);
+    let shared = SharedRows::new(&mut notes, width);
     let incoming = call.edges.incoming();
     let pieces = incoming.pieces.par_iter().enumerate();
     pieces.for_each(|(piece, rows)| {
@@ -87,8 +90,10 @@ pub(super) fn backward<T: Real, S: Score<T>>(
         let destination = unsafe { gradients.destination.head(rows, 0, of_destination) };
         let features = gradients.features.map(|features| {
             // SAFETY: as above.
-            unsafe { features.panel(edges, 0..kv_width) }
+            unsafe { features.panel(edges.clone(), 0..kv_width) }
         });
+        // SAFETY: as above.
+        let notes = unsafe { shared.panel(edges, 0..width) };
         let bias = gradients.bias.zip(call.bias.as_ref());
         let bias = bias.map(|(bias, table)| {
             // SAFETY: each piece has a row of its own.
@@ -101,8 +106,10 @@ pub(super) fn backward<T: Real, S: Score<T>>(
             destination,
             features,
             bias,
+            notes,
         });
     });
+    let notes = Rows::contiguous(&notes, width);
     call.edges.outgoing().pieces.par_iter().for_each(|rows| {
         // SAFETY: pieces share no row.
         let source = unsafe { gradients.source.head(rows, 0, of_source) };
@@ -111,6 +118,7 @@ pub(super) fn backward<T: Real, S: Score<T>>(
         T::dispatch(Sources {
             call,
             known,
+            notes,
             rows: rows.clone(),
             source,
             values,
@@ -126,6 +134,8 @@ struct Destinations<'a, 'b, T, S> {
     destination: Panel<'a, T>,
     features: Option<Panel<'a, T>>,
     bias: Option<Panel<'a, T>>,
+    /// `[n_edges, 2 · n_heads]`: weights, then gradients of scores
+    notes: Panel<'a, T>,
 }
 
 impl<T: Real, S: Score<T>> Kernel<T> for Destinations<'_, '_, T, S> {
@@ -134,26 +144,38 @@ impl<T: Real, S: Score<T>> Kernel<T> for Destinations<'_, '_, T, S> {
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(mut self, lanes: L) {
         let (call, known) = (self.call, self.known);
-        let h = stride(call.heads.n_heads);
+        let (n_heads, h) = (call.heads.n_heads, stride(call.heads.n_heads));
         let side = call.edges.incoming();
         let mut numbers = Numbers::new();
-        let mut scratch = Scratch::new(h);
+        let mut scratch = Scratch::new(n_heads);
         let first = self.rows.start;
         let first_edge = side.places(first).start;
         for row in self.rows {
             let into = self.destination.row(row - first);
             for block in blocks(side.places(row)) {
-                call.prefetch_sources(ahead(side, &block));
+                call.prefetch_sources(&side.ends[ahead(side, &block)]);
                 let place = block.start - first_edge;
                 let pairs = numbers.incoming(side, row, block);
                 let (weights, grads) = call.weights_again(lanes, &pairs, known, &mut scratch);
                 call.score.to_destination(lanes, &pairs, grads, into);
-                if let Some(features) = &mut self.features {
-                    let edges = grads.chunks_exact(h).zip(weights.chunks_exact(h));
-                    for (at, (grads, weights)) in edges.enumerate() {
+                let edges = weights.chunks_exact(h).zip(grads.chunks_exact(h));
+                for (at, (weights, grads)) in edges.enumerate() {
+                    let (p, ds) = self.notes.row(place + at).split_at_mut(n_heads);
+                    p.iter_mut()
+                        .zip(weights)
+                        .for_each(|(p, &weight)| *p = weight);
+                    ds.iter_mut().zip(grads).for_each(|(ds, &grad)| *ds = grad);
+                    if let Some(features) = &mut self.features {
                         let into = features.row(place + at);
                         call.score.to_features(lanes, row, grads, into);
-                        call.to_value(lanes, row, known, weights, into);
+                        call.to_values(
+                            lanes,
+                            1,
+                            #[inline(always)]
+                            |_| (row, weights),
+                            known,
+                            into,
+                        );
                     }
                 }
                 if let (Some(bias), Some(table)) = (&mut self.bias, &call.bias) {
@@ -168,6 +190,8 @@ impl<T: Real, S: Score<T>> Kernel<T> for Destinations<'_, '_, T, S> {
 struct Sources<'a, 'b, T, S> {
     call: &'a Call<'b, T, S>,
     known: &'a Known<'b, T>,
+    /// As the destinations left them.
+    notes: Rows<'a, T>,
     rows: Range<usize>,
     source: Panel<'a, T>,
     values: Panel<'a, T>,
@@ -179,19 +203,36 @@ impl<T: Real, S: Score<T>> Kernel<T> for Sources<'_, '_, T, S> {
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(mut self, lanes: L) {
         let (call, known) = (self.call, self.known);
+        let n_heads = call.heads.n_heads;
         let side = call.edges.outgoing();
-        let mut numbers = Numbers::new();
-        let mut scratch = Scratch::new(call.heads.n_heads);
+        let notes = |place| self.notes.row(side.number(place), 0, 2 * n_heads);
         let first = self.rows.start;
         for row in self.rows {
+            let source = self.source.row(row - first);
+            let values = self.values.row(row - first);
             for block in blocks(side.places(row)) {
-                call.prefetch_destinations(ahead(side, &block), known);
-                let pairs = numbers.outgoing(side, row, block);
-                let (weights, grads) = call.weights_again(lanes, &pairs, known, &mut scratch);
-                let into = self.source.row(row - first);
-                call.score.to_source(lanes, &pairs, grads, into);
-                let into = self.values.row(row - first);
-                call.to_values(lanes, &pairs, known, weights, into);
+                for place in ahead(side, &block) {
+                    call.prefetch_destination(side.ends[place] as usize, known);
+                    prefetch(notes(place));
+                }
+                let (start, n) = (block.start, block.len());
+                let ends = &side.ends[block];
+                call.score.to_source(
+                    lanes,
+                    row,
+                    n,
+                    #[inline(always)]
+                    |e| (ends[e] as usize, &notes(start + e)[n_heads..]),
+                    source,
+                );
+                call.to_values(
+                    lanes,
+                    n,
+                    #[inline(always)]
+                    |e| (ends[e] as usize, &notes(start + e)[..n_heads]),
+                    known,
+                    values,
+                );
             }
         }
     }

@@ -82,16 +82,11 @@ impl<T: Real, S: Score<T>> Call<'_, T, S> {
         }
     }
 
-    /// Asks for the memory that edges into rows `destinations` need.
+    /// Asks for the memory that an edge into row `destination` needs, to be passed back.
     #[inline(always)]
-    pub(super) fn prefetch_destinations(&self, destinations: &[u32], known: &Known<'_, T>) {
-        let h = stride(self.heads.n_heads);
-        for destination in destinations.iter().map(|&i| i as usize) {
-            self.score.prefetch_destination(destination);
-            prefetch(known.dy.row(destination, 0, self.heads.q_width()));
-            prefetch(known.log_sum.row(destination, 0, h));
-            prefetch(known.delta.row(destination, 0, h));
-        }
+    pub(super) fn prefetch_destination(&self, destination: usize, known: &Known<'_, T>) {
+        self.score.prefetch_destination(destination);
+        prefetch(known.dy.row(destination, 0, self.heads.q_width()));
     }
 
     /// Scores with their bias.
@@ -130,11 +125,19 @@ impl<T: Real, S: Score<T>> Call<'_, T, S> {
         weights: &[T],
         y: &mut [T],
     ) {
-        let rows = weights.chunks_exact(stride(self.heads.n_heads));
-        for ((_, j, edge), weights) in pairs.iter().zip(rows) {
-            let value = self.value(j, edge);
-            spread(lanes, &self.heads, T::one(), weights, value, y);
-        }
+        let h = stride(self.heads.n_heads);
+        spread(
+            lanes,
+            &self.heads,
+            T::one(),
+            pairs.len(),
+            #[inline(always)]
+            |e| {
+                let value = self.value(pairs.sources[e] as usize, pairs.edges[e] as usize);
+                (&weights[e * h..(e + 1) * h], value)
+            },
+            y,
+        );
     }
 
     /// Computes weights again, after dropout, and the gradients of scores.
@@ -176,34 +179,29 @@ impl<T: Real, S: Score<T>> Call<'_, T, S> {
         (weights, grads)
     }
 
-    /// `into += Σ weights · dy`: the gradient of the values of the source that the
-    /// edges share.
+    /// `into += Σ weights · dy`: the gradient of the values of a source, or of the features
+    /// of an edge. Each of `n` edges has a destination, and a weight for each head.
     #[inline(always)]
-    pub(super) fn to_values<L: Lanes<Elem = T>>(
+    pub(super) fn to_values<'b, L: Lanes<Elem = T>>(
         &self,
         lanes: L,
-        pairs: &Pairs<'_>,
-        known: &Known<'_, T>,
-        weights: &[T],
+        n: usize,
+        edge: impl Fn(usize) -> (usize, &'b [T]),
+        known: &Known<'b, T>,
         into: &mut [T],
     ) {
-        let rows = weights.chunks_exact(stride(self.heads.n_heads));
-        for ((i, ..), weights) in pairs.iter().zip(rows) {
-            self.to_value(lanes, i, known, weights, into);
-        }
-    }
-
-    /// `into += weights · dy` for one edge into row `destination`.
-    #[inline(always)]
-    pub(super) fn to_value<L: Lanes<Elem = T>>(
-        &self,
-        lanes: L,
-        destination: usize,
-        known: &Known<'_, T>,
-        weights: &[T],
-        into: &mut [T],
-    ) {
-        let dy = known.dy.row(destination, 0, self.heads.q_width());
-        gather(lanes, &self.heads, T::one(), weights, dy, into);
+        let width = self.heads.q_width();
+        gather(
+            lanes,
+            &self.heads,
+            T::one(),
+            n,
+            #[inline(always)]
+            |e| {
+                let (destination, weights) = edge(e);
+                (weights, known.dy.row(destination, 0, width))
+            },
+            into,
+        );
     }
 }

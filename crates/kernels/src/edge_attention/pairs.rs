@@ -16,14 +16,14 @@ pub(super) fn stride(n_heads: usize) -> usize {
 /// Edges between one that is worked on and one whose rows are asked for.
 const AHEAD: usize = 16;
 
-/// The other ends of the edges some way behind those at `places`, in whatever row.
+/// As many places as `places`, some way behind them, in whatever row.
 #[inline(always)]
-pub(super) fn ahead<'a>(side: Side<'a>, places: &Range<usize>) -> &'a [u32] {
+pub(super) fn ahead(side: Side<'_>, places: &Range<usize>) -> Range<usize> {
     let n = side.ends.len();
-    &side.ends[(places.start + AHEAD).min(n)..(places.end + AHEAD).min(n)]
+    (places.start + AHEAD).min(n)..(places.end + AHEAD).min(n)
 }
 
-/// Up to [`BLOCK`] edges that share one end.
+/// Up to [`BLOCK`] edges into one row.
 #[derive(Clone, Copy)]
 pub(super) struct Pairs<'a> {
     pub(super) destinations: &'a [u32],
@@ -32,7 +32,7 @@ pub(super) struct Pairs<'a> {
     pub(super) edges: &'a [u32],
 }
 
-/// Room for what the edges of a row have in common.
+/// Room for what edges into a row have in common, and for their numbers.
 pub(super) struct Numbers {
     own: [u32; BLOCK],
     edges: [u32; BLOCK],
@@ -54,38 +54,16 @@ impl Numbers {
         row: usize,
         places: Range<usize>,
     ) -> Pairs<'a> {
-        let n = self.number(side, row, &places);
-        Pairs {
-            destinations: &self.own[..n],
-            sources: &side.ends[places],
-            edges: &self.edges[..n],
-        }
-    }
-
-    /// The edges out of row `row` at `places`.
-    #[inline(always)]
-    pub(super) fn outgoing<'a>(
-        &'a mut self,
-        side: Side<'a>,
-        row: usize,
-        places: Range<usize>,
-    ) -> Pairs<'a> {
-        let n = self.number(side, row, &places);
-        Pairs {
-            destinations: &side.ends[places],
-            sources: &self.own[..n],
-            edges: &self.edges[..n],
-        }
-    }
-
-    #[inline(always)]
-    fn number(&mut self, side: Side<'_>, row: usize, places: &Range<usize>) -> usize {
         let n = places.len();
         self.own[..n].fill(row as u32);
         for (number, place) in self.edges[..n].iter_mut().zip(places.clone()) {
             *number = side.number(place) as u32;
         }
-        n
+        Pairs {
+            destinations: &self.own[..n],
+            sources: &side.ends[places],
+            edges: &self.edges[..n],
+        }
     }
 }
 

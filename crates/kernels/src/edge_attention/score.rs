@@ -9,7 +9,8 @@ use crate::view::Rows;
 
 /// Scores of edges, and what their gradients mean for what they were made of.
 ///
-/// `scores` and `grads` have a row for each edge, [`stride`] numbers wide.
+/// Where there are several edges, `scores` and `grads` have a row for each, [`stride`]
+/// numbers wide.
 pub(super) trait Score<T: Real>: Copy + Sync {
     /// Columns of what a destination gives to the score, and of what a source does.
     fn widths(&self) -> [usize; 2];
@@ -32,12 +33,14 @@ pub(super) trait Score<T: Real>: Copy + Sync {
         into: &mut [T],
     );
 
-    /// Adds to the gradient of the source that the edges share.
-    fn to_source<L: Lanes<Elem = T>>(
+    /// Adds to the gradient of row `source`; each of `n` edges out of it has a destination,
+    /// and a gradient for each head.
+    fn to_source<'b, L: Lanes<Elem = T>>(
         &self,
         lanes: L,
-        pairs: &Pairs<'_>,
-        grads: &[T],
+        source: usize,
+        n: usize,
+        edge: impl Fn(usize) -> (usize, &'b [T]),
         into: &mut [T],
     );
 
@@ -109,25 +112,42 @@ impl<T: Real> Score<T> for DotProduct<'_, T> {
         grads: &[T],
         into: &mut [T],
     ) {
-        let rows = grads.chunks_exact(stride(self.heads.n_heads));
-        for ((_, j, edge), grads) in pairs.iter().zip(rows) {
-            let key = self.key(j, edge);
-            spread(lanes, &self.heads, self.scale, grads, key, into);
-        }
+        let h = stride(self.heads.n_heads);
+        spread(
+            lanes,
+            &self.heads,
+            self.scale,
+            pairs.len(),
+            #[inline(always)]
+            |e| {
+                let key = self.key(pairs.sources[e] as usize, pairs.edges[e] as usize);
+                (&grads[e * h..(e + 1) * h], key)
+            },
+            into,
+        );
     }
 
     #[inline(always)]
-    fn to_source<L: Lanes<Elem = T>>(
+    fn to_source<'b, L: Lanes<Elem = T>>(
         &self,
         lanes: L,
-        pairs: &Pairs<'_>,
-        grads: &[T],
+        _: usize,
+        n: usize,
+        edge: impl Fn(usize) -> (usize, &'b [T]),
         into: &mut [T],
     ) {
-        let rows = grads.chunks_exact(stride(self.heads.n_heads));
-        for ((i, ..), grads) in pairs.iter().zip(rows) {
-            self.to_features(lanes, i, grads, into);
-        }
+        gather(
+            lanes,
+            &self.heads,
+            self.scale,
+            n,
+            #[inline(always)]
+            |e| {
+                let (destination, grads) = edge(e);
+                (grads, self.query(destination))
+            },
+            into,
+        );
     }
 
     #[inline(always)]
@@ -138,8 +158,15 @@ impl<T: Real> Score<T> for DotProduct<'_, T> {
         grads: &[T],
         into: &mut [T],
     ) {
-        let query = self.query(destination);
-        gather(lanes, &self.heads, self.scale, grads, query, into);
+        gather(
+            lanes,
+            &self.heads,
+            self.scale,
+            1,
+            #[inline(always)]
+            |_| (grads, self.query(destination)),
+            into,
+        );
     }
 }
 
@@ -154,29 +181,25 @@ pub(super) struct Additive<'a, T> {
 }
 
 impl<T: Real> Additive<'_, T> {
-    /// `into += grads · leaky_relu'`
+    /// `into += grads · leaky_relu'` for one edge.
     #[inline(always)]
     fn add_slopes<L: Lanes<Elem = T>>(
         &self,
         lanes: L,
-        pairs: &Pairs<'_>,
+        (destination, source): (usize, usize),
         grads: &[T],
         into: &mut [T],
     ) {
         let n = self.n_heads;
         let (one, slope) = (lanes.splat(T::one()), lanes.splat(self.slope));
-        for ((i, j, _), grads) in pairs.iter().zip(grads.chunks_exact(stride(n))) {
-            let (a, b) = (
-                self.of_destination.row(i, 0, n),
-                self.of_source.row(j, 0, n),
-            );
-            for first in (0..n).step_by(L::N) {
-                let at = |x: &[T]| lanes.load_partial(&x[first..]);
-                let sum = lanes.add(at(a), at(b));
-                let factor = lanes.select_lt(lanes.zero(), sum, one, slope);
-                let total = lanes.mul_add(at(&grads[..n]), factor, at(into));
-                lanes.store_partial(&mut into[first..], total);
-            }
+        let a = self.of_destination.row(destination, 0, n);
+        let b = self.of_source.row(source, 0, n);
+        for first in (0..n).step_by(L::N) {
+            let at = |x: &[T]| lanes.load_partial(&x[first..]);
+            let sum = lanes.add(at(a), at(b));
+            let factor = lanes.select_lt(lanes.zero(), sum, one, slope);
+            let total = lanes.mul_add(at(&grads[..n]), factor, at(into));
+            lanes.store_partial(&mut into[first..], total);
         }
     }
 }
@@ -223,18 +246,24 @@ impl<T: Real> Score<T> for Additive<'_, T> {
         grads: &[T],
         into: &mut [T],
     ) {
-        self.add_slopes(lanes, pairs, grads, into);
+        let rows = grads.chunks_exact(stride(self.n_heads));
+        for ((i, j, _), grads) in pairs.iter().zip(rows) {
+            self.add_slopes(lanes, (i, j), grads, into);
+        }
     }
 
     #[inline(always)]
-    fn to_source<L: Lanes<Elem = T>>(
+    fn to_source<'b, L: Lanes<Elem = T>>(
         &self,
         lanes: L,
-        pairs: &Pairs<'_>,
-        grads: &[T],
+        source: usize,
+        n: usize,
+        edge: impl Fn(usize) -> (usize, &'b [T]),
         into: &mut [T],
     ) {
-        self.add_slopes(lanes, pairs, grads, into);
+        for (destination, grads) in (0..n).map(edge) {
+            self.add_slopes(lanes, (destination, source), grads, into);
+        }
     }
 
     #[inline(always)]

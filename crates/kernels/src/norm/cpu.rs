@@ -5,7 +5,8 @@ use candle_core::WithDType;
 use crate::Real;
 use crate::parallel::{rows_new_with, rows_new_with_sums};
 use crate::simd::{
-    Kernel, Lanes, map, map1, map2, map3, sum, sum_by, sum_of_products, sum_of_products3, update,
+    Kernel, Lanes, map, map1_sum_by, map2, map3, sum, sum_by, sum_of_products, sum_of_products3,
+    update,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,26 +124,28 @@ impl<T: Real> Kernel<T> for Forward<'_, T> {
                 None => y.copy_from_slice(input.x),
             }
             let mean = match self.kind {
-                Kind::Layer => {
-                    let mean = sum(lanes, y) * per_element;
-                    let shift = lanes.splat(mean);
-                    map1(lanes, y, |s| lanes.sub(s, shift));
-                    mean
-                }
+                Kind::Layer => sum(lanes, y) * per_element,
                 Kind::RootMeanSquare => T::zero(),
             };
-            let variance = sum_by(lanes, y, |s| lanes.mul(s, s)) * per_element;
-            let root = lanes.sqrt(lanes.add(lanes.splat(variance), eps));
+            let shift = lanes.splat(mean);
+            let squares = match self.kind {
+                Kind::Layer => map1_sum_by(lanes, y, |s| lanes.sub(s, shift), |s| lanes.mul(s, s)),
+                Kind::RootMeanSquare => sum_by(lanes, y, |s| lanes.mul(s, s)),
+            };
+            let variance = lanes.splat(squares * per_element);
+            let root = lanes.sqrt(lanes.add(variance, eps));
             let scale = lanes.div(lanes.constant(1.0), root);
             *stats = Stats {
                 mean,
                 scale: lanes.max_lane(scale),
             };
-            map2(lanes, y, self.gamma, |s, gamma| {
-                lanes.mul(lanes.mul(s, scale), gamma)
-            });
-            if let Some(beta) = self.beta {
-                map2(lanes, y, beta, |y, beta| lanes.add(y, beta));
+            match self.beta {
+                None => map2(lanes, y, self.gamma, |s, gamma| {
+                    lanes.mul(lanes.mul(s, scale), gamma)
+                }),
+                Some(beta) => update(lanes, y, self.gamma, beta, |s, gamma, beta| {
+                    lanes.mul_add(lanes.mul(s, scale), gamma, beta)
+                }),
             }
         }
     }

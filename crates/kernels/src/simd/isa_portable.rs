@@ -16,3 +16,9 @@ pub(crate) fn prefetch<T>(_: &[T]) {}
 pub(super) fn run<Op: WithSimd>(op: Op) -> Op::Output {
     Arch::new().dispatch(op)
 }
+
+/// As [`run`].
+#[inline]
+pub(super) fn run_short<Op: WithSimd>(op: Op) -> Op::Output {
+    run(op)
+}

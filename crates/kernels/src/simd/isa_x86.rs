@@ -9,7 +9,7 @@ use pulp::{Scalar, Simd, WithSimd};
 enum Isa {
     Scalar,
     Avx2(V3),
-    Avx512(V4),
+    Avx512(V4, V3),
 }
 
 fn isa() -> Isa {
@@ -19,9 +19,9 @@ fn isa() -> Isa {
         let avx512 = V4::try_new().filter(|_| !matches!(wanted.as_str(), "scalar" | "avx2"));
         let avx2 = V3::try_new().filter(|_| wanted != "scalar");
         match (avx512, avx2) {
-            (Some(set), _) => Isa::Avx512(set),
+            (Some(set), Some(short)) => Isa::Avx512(set, short),
             (None, Some(set)) => Isa::Avx2(set),
-            (None, None) => Isa::Scalar,
+            (_, None) => Isa::Scalar,
         }
     })
 }
@@ -31,7 +31,7 @@ pub fn instruction_set() -> &'static str {
     match isa() {
         Isa::Scalar => "scalar",
         Isa::Avx2(_) => "avx2",
-        Isa::Avx512(_) => "avx512",
+        Isa::Avx512(..) => "avx512",
     }
 }
 
@@ -57,6 +57,16 @@ pub(super) fn run<Op: WithSimd>(op: Op) -> Op::Output {
     match isa() {
         Isa::Scalar => Simd::vectorize(Scalar::new(), op),
         Isa::Avx2(set) => Simd::vectorize(set, op),
-        Isa::Avx512(set) => Simd::vectorize(set, op),
+        Isa::Avx512(set, _) => Simd::vectorize(set, op),
+    }
+}
+
+/// As [`run`], on vectors of 256 bits at most. Proofs need not be fast, and each
+/// instruction set makes the program larger.
+#[inline]
+pub(super) fn run_short<Op: WithSimd>(op: Op) -> Op::Output {
+    match isa() {
+        Isa::Scalar => Simd::vectorize(Scalar::new(), op),
+        Isa::Avx2(set) | Isa::Avx512(_, set) => Simd::vectorize(set, op),
     }
 }

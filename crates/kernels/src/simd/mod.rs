@@ -4,11 +4,12 @@
 //! instruction set". [`Real::dispatch`] picks the widest set that the machine
 //! has (AVX-512, AVX2 with FMA, or none) and runs the kernel compiled for it.
 //! `f64` runs through the same code, so that gradients proven in `f64` are the
-//! gradients that `f32` computes.
+//! gradients that `f32` computes; on vectors of 256 bits at most, as it need not be fast.
 //!
 //! `KERNELS_ISA=scalar|avx2|avx512` narrows the choice, for tests and
 //! comparisons; a set that the machine lacks is ignored.
 
+mod across;
 #[cfg_attr(not(target_arch = "x86_64"), path = "isa_portable.rs")]
 #[cfg_attr(target_arch = "x86_64", path = "isa_x86.rs")]
 mod isa;
@@ -16,11 +17,13 @@ mod lanes;
 mod math;
 mod slices;
 
+pub(crate) use across::{LONGEST, lane_bits, sums, transpose};
 pub use isa::instruction_set;
 pub(crate) use isa::prefetch;
 pub(crate) use lanes::{Kernel, Lanes};
 pub(crate) use slices::{
-    map, map1, map2, map3, max, sum, sum_by, sum_of_products, sum_of_products3, update, write,
+    map, map1, map1_sum_by, map2, map3, max, sum, sum_by, sum_of_products, sum_of_products3,
+    update, write,
 };
 
 use std::mem::MaybeUninit;
@@ -28,7 +31,7 @@ use std::mem::MaybeUninit;
 use candle_core::{CpuStorage, WithDType};
 use pulp::{Simd, WithSimd};
 
-use isa::run;
+use isa::{run, run_short};
 use lanes::{Double, Single};
 
 /// A floating-point type that every kernel supports: `f32` for speed, `f64`
@@ -108,7 +111,7 @@ impl Real for f64 {
                 self.0.run(Double(simd))
             }
         }
-        run(Op(kernel))
+        run_short(Op(kernel))
     }
 
     fn from_f32_slot(_: &mut [f32]) -> Option<&mut [Self]> {

@@ -109,6 +109,29 @@ pub(crate) fn update<L: Lanes>(
     }
 }
 
+/// `y = f(y)`, and then `Σ g(y)`; `g` must map zero to zero (the lanes past the end).
+#[inline(always)]
+pub(crate) fn map1_sum_by<L: Lanes>(
+    lanes: L,
+    y: &mut [L::Elem],
+    f: impl Fn(L::V) -> L::V,
+    g: impl Fn(L::V) -> L::V,
+) -> L::Elem {
+    let whole = y.len() - y.len() % L::N;
+    let mut total = lanes.zero();
+    for i in (0..whole).step_by(L::N) {
+        let v = f(lanes.load(&y[i..]));
+        lanes.store(&mut y[i..], v);
+        total = lanes.add(total, g(v));
+    }
+    if whole < y.len() {
+        let v = f(lanes.load_partial(&y[whole..]));
+        lanes.store_partial(&mut y[whole..], v);
+        total = lanes.add(total, g(lanes.load_partial(&y[whole..])));
+    }
+    lanes.sum(total)
+}
+
 /// `Σ x`, in an order that depends on the vector width only.
 #[inline(always)]
 pub(crate) fn sum<L: Lanes>(lanes: L, x: &[L::Elem]) -> L::Elem {
