@@ -168,6 +168,11 @@ impl Distances {
         numbers: &mut [T],
     ) {
         let values = table.head(head);
+        // What is added to places past the last query must be a number: of the gradients
+        // of their scores, which are zero times it, sums are made, too.
+        if !self.queries.len().is_multiple_of(STRIP) {
+            numbers.fill(T::zero());
+        }
         for (t, bucket) in self.buckets(table) {
             numbers[t] = values[bucket];
         }

@@ -22,7 +22,8 @@ const STRIPS: usize = BLOCK / STRIP;
 pub(super) struct Window {
     n_queries: usize,
     n_keys: usize,
-    /// Every query reads every key, and the block has no strip that is not full.
+    /// Every query reads every key. Places past the last query read them, too, of which
+    /// nothing comes: their rows are zeros, and what they would add to is not kept.
     whole: bool,
     /// For each strip of queries, the keys that some query of it reads.
     keys: [Range<usize>; STRIPS],
@@ -36,9 +37,8 @@ impl Window {
         if spans.keys(queries.start).start >= keys.end || spans.keys(last).end <= keys.start {
             return None;
         }
-        let whole = queries.len().is_multiple_of(STRIP)
-            && spans.keys(last).start <= keys.start
-            && spans.keys(queries.start).end >= keys.end;
+        let whole =
+            spans.keys(last).start <= keys.start && spans.keys(queries.start).end >= keys.end;
         let strip = |strip: usize| {
             let first = queries.start + strip * STRIP;
             if first >= queries.end {
@@ -128,7 +128,7 @@ impl Window {
 
     fn columns(&self, keys: &Range<usize>) -> Range<usize> {
         if self.whole {
-            0..self.n_queries
+            0..self.n_queries.next_multiple_of(STRIP)
         } else {
             self.queries(keys.start / STRIP)
         }
