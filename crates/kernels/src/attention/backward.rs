@@ -7,6 +7,7 @@
 
 use rayon::prelude::*;
 
+use super::ahead::Ahead;
 use super::arena::{Arena, with_arena};
 use super::bias::DISTANCES;
 use super::call::{Block, Call, Task};
@@ -44,13 +45,13 @@ pub(super) fn backward<T: Real>(
     known: &Known<'_, T>,
     gradients: Gradients<'_, T>,
 ) {
-    let tasks = call.tasks();
-    tasks
-        .par_chunk_by(|a, b| (a.segment, a.kv_head) == (b.segment, b.kv_head))
+    let all = call.tasks();
+    all.par_chunk_by(|a, b| (a.segment, a.kv_head) == (b.segment, b.kv_head))
         .for_each(|tasks| {
             with_arena(|arena| {
                 for task in tasks {
-                    run(call, task, arena, known, gradients);
+                    let mut ahead = Ahead::new(call, all.get(task.number + 1), [known.dy, known.y]);
+                    run(call, task, &mut ahead, arena, known, gradients);
                 }
                 turn_back_keys(call, &tasks[0], arena, gradients);
             });
@@ -75,6 +76,7 @@ struct Held<'a, T> {
 fn run<T: Real>(
     call: &Call<'_, T>,
     task: &Task,
+    ahead: &mut Ahead<'_, T>,
     arena: &mut Arena<T>,
     known: &Known<'_, T>,
     gradients: Gradients<'_, T>,
@@ -158,8 +160,10 @@ fn run<T: Real>(
             let Some(window) = Window::new(call.spans, &block.queries, &tile) else {
                 continue;
             };
+            ahead.ask();
             call.keys_by_queries(&window, keys, held.qt, scores);
             call.add_bias(block, &tile, &window, scores, numbers);
+            ahead.ask();
             call.keys_by_queries(&window, values, held.dyt, grads);
             let ends = call.ends(&window, block, &tile);
             T::dispatch(SoftmaxBackward {
@@ -192,7 +196,9 @@ fn run<T: Real>(
             let by_query = window.queries_over_keys(padded);
             let (rows, columns) = ((BLOCK, 1), (1, BLOCK));
             T::dispatch(product(scores, rows, held.dy, dv, by_key.as_slice()));
+            ahead.ask();
             T::dispatch(product(grads, rows, held.q, dk, by_key.as_slice()));
+            ahead.ask();
             T::dispatch(product(grads, columns, keys, held.dq, by_query.as_slice()));
         }
         for (sums, rows) in [(&*dk, dk_rows), (&*dv, dv_rows)] {

@@ -78,6 +78,8 @@ pub(super) struct Call<'a, T> {
 /// Some queries of one segment, for the query heads of one key head.
 #[derive(Debug, Clone)]
 pub(super) struct Task {
+    /// Its place among all tasks.
+    pub(super) number: usize,
     pub(super) segment: usize,
     pub(super) kv_head: usize,
     /// Query rows.
@@ -103,6 +105,7 @@ impl<'a, T: Real> Call<'a, T> {
             for kv_head in 0..self.heads.n_kv_heads {
                 for first in (queries.start as usize..queries.end as usize).step_by(step) {
                     tasks.push(Task {
+                        number: tasks.len(),
                         segment,
                         kv_head,
                         queries: first..(first + step).min(queries.end as usize),

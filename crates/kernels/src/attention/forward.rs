@@ -3,6 +3,7 @@
 use candle_core::DType;
 use rayon::prelude::*;
 
+use super::ahead::Ahead;
 use super::arena::{Arena, with_arena};
 use super::bias::DISTANCES;
 use super::call::{Block, Call, Task};
@@ -27,13 +28,21 @@ pub(super) struct Results<'a, T> {
 
 /// Computes all results.
 pub(super) fn forward<T: Real>(call: &Call<'_, T>, results: Results<'_, T>) {
-    call.tasks()
-        .into_par_iter()
-        .for_each(|task| with_arena(|arena| run(call, &task, arena, results)));
+    let tasks = call.tasks();
+    tasks.par_iter().for_each(|task| {
+        let mut ahead = Ahead::new(call, tasks.get(task.number + 1), []);
+        with_arena(|arena| run(call, task, &mut ahead, arena, results));
+    });
 }
 
 /// For each tile of keys, each block of queries takes one step of the online softmax.
-fn run<T: Real>(call: &Call<'_, T>, task: &Task, arena: &mut Arena<T>, results: Results<'_, T>) {
+fn run<T: Real>(
+    call: &Call<'_, T>,
+    task: &Task,
+    ahead: &mut Ahead<'_, T>,
+    arena: &mut Arena<T>,
+    results: Results<'_, T>,
+) {
     let padded = call.heads.padded();
     let blocks = call.blocks(task);
     let n = blocks.len();
@@ -81,9 +90,11 @@ fn run<T: Real>(call: &Call<'_, T>, task: &Task, arena: &mut Arena<T>, results: 
             let Some(window) = Window::new(call.spans, &block.queries, &tile) else {
                 continue;
             };
+            ahead.ask();
             call.keys_by_queries(&window, keys, &queries[i * padded * BLOCK..], scores);
             call.add_bias(block, &tile, &window, scores, numbers);
             let ends = call.ends(&window, block, &tile);
+            ahead.ask();
             T::dispatch(OnlineSoftmax {
                 window: &window,
                 ends: ends.as_ref(),
@@ -101,6 +112,7 @@ fn run<T: Real>(call: &Call<'_, T>, task: &Task, arena: &mut Arena<T>, results: 
                     keep,
                 });
             }
+            ahead.ask();
             T::dispatch(Product {
                 start: Start::Scaled(decay),
                 c: &mut sums[i * padded * BLOCK..][..padded * BLOCK],

@@ -10,8 +10,9 @@
 //! - `product`, `softmax`, `bias`, `dropout`, `rotary`, `pack`, `transpose`:
 //!   steps on one tile;
 //! - `call`, `forward`, `backward`: the order of steps, and who does them;
-//! - `arena`: memory.
+//! - `arena`: memory; `ahead`: rows that memory is asked for early.
 
+mod ahead;
 mod arena;
 mod backward;
 mod bias;
