@@ -249,3 +249,38 @@ impl<T: Real> Kernel<T> for Sum<'_, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use testkit::randn;
+
+    use super::*;
+    use crate::Spans;
+
+    #[test]
+    fn places_past_the_last_query_get_numbers() -> Result<()> {
+        let spans = Spans::new(vec![(0..5, 0..7)], |_, keys| keys.clone())?;
+        let (queries, keys) = (0..5, 0..7);
+        let window = Window::new(&spans, &queries, &keys).expect("every query reads");
+        for positions in [[0, 1, 2, 3, 4], [4, 4, 9, 0, 1]] {
+            let bias = RelativeBias {
+                table: randn(1, (1, 9))?,
+                offset: 4,
+                query_positions: positions.into(),
+                key_positions: (0..7).collect(),
+            };
+            let table = bias.borrow::<f64>(&bias.table, 1, 5, 7)?;
+            let mut scores = vec![0.0; TILE * BLOCK];
+            let mut numbers = vec![f64::NAN; DISTANCES];
+            let distances = table.distances(&queries, &keys);
+            distances.add_to(&mut scores, &window, &table, 0, &mut numbers);
+            for key in keys.clone() {
+                let row = &scores[key * BLOCK..][..STRIP];
+                let want = queries.clone().map(|i| table.head(0)[table.bucket(i, key)]);
+                assert!(row[..5].iter().copied().eq(want), "{row:?}");
+                assert!(row.iter().all(|x| x.is_finite()), "{row:?}");
+            }
+        }
+        Ok(())
+    }
+}

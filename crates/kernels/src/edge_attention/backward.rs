@@ -2,8 +2,8 @@
 //!
 //! With weights `p = e^(s − lse)` and results `y = Σ p (v + e)`: `dv = Σ p dy`,
 //! `dp = dy (v + e)`, `ds = p ⊙ (dp − Σ dy·y)`; what `ds` means for either end is the
-//! score's affair. The first pass computes weights again, and notes `p` and `ds` of each
-//! edge for the second. Every gradient is a sum in the order of the edges.
+//! score's affair. Weights are computed again in each pass, so that nothing is kept
+//! an edge, and every gradient is a sum in the order of the edges.
 
 use std::ops::Range;
 
@@ -15,9 +15,8 @@ use super::score::Score;
 use crate::Real;
 use crate::attention::Heads;
 use crate::parallel::rows_mut;
-use crate::simd::{Kernel, Lanes, prefetch, sum_of_products};
-use crate::storage::buffer;
-use crate::view::{Columns, Panel, Rows, SharedRows};
+use crate::simd::{Kernel, Lanes, sum_of_products};
+use crate::view::{Columns, Panel, SharedRows};
 
 /// Gradients, zero at first.
 pub(super) struct Gradients<'a, T> {
@@ -79,9 +78,7 @@ pub(super) fn backward<T: Real, S: Score<T>>(
     gradients: &Gradients<'_, T>,
 ) {
     let [of_destination, of_source] = call.score.widths();
-    let (kv_width, width) = (call.heads.kv_width(), 2 * call.heads.n_heads);
-    let mut notes = buffer::<T>(call.edges.n_edges() * width);
-    let shared = SharedRows::new(&mut notes, width);
+    let kv_width = call.heads.kv_width();
     let incoming = call.edges.incoming();
     let pieces = incoming.pieces.par_iter().enumerate();
     pieces.for_each(|(piece, rows)| {
@@ -90,10 +87,8 @@ pub(super) fn backward<T: Real, S: Score<T>>(
         let destination = unsafe { gradients.destination.head(rows, 0, of_destination) };
         let features = gradients.features.map(|features| {
             // SAFETY: as above.
-            unsafe { features.panel(edges.clone(), 0..kv_width) }
+            unsafe { features.panel(edges, 0..kv_width) }
         });
-        // SAFETY: as above.
-        let notes = unsafe { shared.panel(edges, 0..width) };
         let bias = gradients.bias.zip(call.bias.as_ref());
         let bias = bias.map(|(bias, table)| {
             // SAFETY: each piece has a row of its own.
@@ -106,10 +101,8 @@ pub(super) fn backward<T: Real, S: Score<T>>(
             destination,
             features,
             bias,
-            notes,
         });
     });
-    let notes = Rows::contiguous(&notes, width);
     call.edges.outgoing().pieces.par_iter().for_each(|rows| {
         // SAFETY: pieces share no row.
         let source = unsafe { gradients.source.head(rows, 0, of_source) };
@@ -118,7 +111,6 @@ pub(super) fn backward<T: Real, S: Score<T>>(
         T::dispatch(Sources {
             call,
             known,
-            notes,
             rows: rows.clone(),
             source,
             values,
@@ -134,8 +126,6 @@ struct Destinations<'a, 'b, T, S> {
     destination: Panel<'a, T>,
     features: Option<Panel<'a, T>>,
     bias: Option<Panel<'a, T>>,
-    /// `[n_edges, 2 · n_heads]`: weights, then gradients of scores
-    notes: Panel<'a, T>,
 }
 
 impl<T: Real, S: Score<T>> Kernel<T> for Destinations<'_, '_, T, S> {
@@ -158,14 +148,9 @@ impl<T: Real, S: Score<T>> Kernel<T> for Destinations<'_, '_, T, S> {
                 let pairs = numbers.incoming(side, row, block);
                 let (weights, grads) = call.weights_again(lanes, &pairs, known, &mut scratch);
                 call.score.to_destination(lanes, &pairs, grads, into);
-                let edges = weights.chunks_exact(h).zip(grads.chunks_exact(h));
-                for (at, (weights, grads)) in edges.enumerate() {
-                    let (p, ds) = self.notes.row(place + at).split_at_mut(n_heads);
-                    p.iter_mut()
-                        .zip(weights)
-                        .for_each(|(p, &weight)| *p = weight);
-                    ds.iter_mut().zip(grads).for_each(|(ds, &grad)| *ds = grad);
-                    if let Some(features) = &mut self.features {
+                if let Some(features) = &mut self.features {
+                    let edges = weights.chunks_exact(h).zip(grads.chunks_exact(h));
+                    for (at, (weights, grads)) in edges.enumerate() {
                         let into = features.row(place + at);
                         call.score.to_features(lanes, row, grads, into);
                         call.to_values(
@@ -190,8 +175,6 @@ impl<T: Real, S: Score<T>> Kernel<T> for Destinations<'_, '_, T, S> {
 struct Sources<'a, 'b, T, S> {
     call: &'a Call<'b, T, S>,
     known: &'a Known<'b, T>,
-    /// As the destinations left them.
-    notes: Rows<'a, T>,
     rows: Range<usize>,
     source: Panel<'a, T>,
     values: Panel<'a, T>,
@@ -203,33 +186,32 @@ impl<T: Real, S: Score<T>> Kernel<T> for Sources<'_, '_, T, S> {
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(mut self, lanes: L) {
         let (call, known) = (self.call, self.known);
-        let n_heads = call.heads.n_heads;
+        let h = stride(call.heads.n_heads);
         let side = call.edges.outgoing();
-        let notes = |place| self.notes.row(side.number(place), 0, 2 * n_heads);
+        let mut numbers = Numbers::new();
+        let mut scratch = Scratch::new(call.heads.n_heads);
         let first = self.rows.start;
         for row in self.rows {
             let source = self.source.row(row - first);
             let values = self.values.row(row - first);
             for block in blocks(side.places(row)) {
-                for place in ahead(side, &block) {
-                    call.prefetch_destination(side.ends[place] as usize, known);
-                    prefetch(notes(place));
-                }
-                let (start, n) = (block.start, block.len());
-                let ends = &side.ends[block];
+                call.prefetch_destinations(&side.ends[ahead(side, &block)], known);
+                let pairs = numbers.outgoing(side, row, block);
+                let (weights, grads) = call.weights_again(lanes, &pairs, known, &mut scratch);
+                let ends = pairs.destinations;
                 call.score.to_source(
                     lanes,
                     row,
-                    n,
+                    ends.len(),
                     #[inline(always)]
-                    |e| (ends[e] as usize, &notes(start + e)[n_heads..]),
+                    |e| (ends[e] as usize, &grads[e * h..(e + 1) * h]),
                     source,
                 );
                 call.to_values(
                     lanes,
-                    n,
+                    ends.len(),
                     #[inline(always)]
-                    |e| (ends[e] as usize, &notes(start + e)[..n_heads]),
+                    |e| (ends[e] as usize, &weights[e * h..(e + 1) * h]),
                     known,
                     values,
                 );

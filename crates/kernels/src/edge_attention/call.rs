@@ -2,7 +2,8 @@
 
 use super::bias::Table;
 use super::dropout::Dropout;
-use super::heads::{Narrow, dots, gather, spread};
+use super::heads::{Narrow, dots};
+use super::mixture::{gather, spread};
 use super::pairs::{BLOCK, Pairs, stride};
 use super::score::Score;
 use super::softmax::{backward, exp};
@@ -82,11 +83,16 @@ impl<T: Real, S: Score<T>> Call<'_, T, S> {
         }
     }
 
-    /// Asks for the memory that an edge into row `destination` needs, to be passed back.
+    /// Asks for the memory that edges into rows `destinations` need, to be passed back.
     #[inline(always)]
-    pub(super) fn prefetch_destination(&self, destination: usize, known: &Known<'_, T>) {
-        self.score.prefetch_destination(destination);
-        prefetch(known.dy.row(destination, 0, self.heads.q_width()));
+    pub(super) fn prefetch_destinations(&self, destinations: &[u32], known: &Known<'_, T>) {
+        let h = stride(self.heads.n_heads);
+        for destination in destinations.iter().map(|&i| i as usize) {
+            self.score.prefetch_destination(destination);
+            prefetch(known.dy.row(destination, 0, self.heads.q_width()));
+            prefetch(known.log_sum.row(destination, 0, h));
+            prefetch(known.delta.row(destination, 0, h));
+        }
     }
 
     /// Scores with their bias.

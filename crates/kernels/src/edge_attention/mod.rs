@@ -1,15 +1,16 @@
 //! Attention along the edges of a graph.
 //!
 //! Each row reads the rows from which an edge leads to it. Time is proportional to
-//! the number of edges, and no number is kept an edge between the passes: of the forward
-//! pass only the logarithm of each row's sum remains. The backward pass computes weights
-//! again along the edges into each row, and then follows those out of each. So no two
-//! tasks write the same row, every sum runs in the order of the edges, and the bits do
-//! not depend on threads.
+//! the number of edges, and no number is kept an edge: of the forward pass only the
+//! logarithm of each row's sum remains, and the backward pass computes weights again,
+//! once along the edges into each row and once along those out of it. So no two tasks
+//! write the same row, every sum runs in the order of the edges, and the bits do not
+//! depend on threads.
 //!
 //! All heads of an edge are worked on while its rows are in cache.
 //!
-//! - `pairs`: a few edges of one row; `heads`: two rows, head by head;
+//! - `pairs`: a few edges of one row; `heads`: two rows, head by head; `mixture`: rows of
+//!   several edges, weighted and added up;
 //! - `score`: dot products, or sums through a leaky ReLU; `softmax`, `bias`,
 //!   `dropout`: steps on the scores of a few edges, for either;
 //! - `call`, `forward`, `backward`: the order of steps, and who does them;
@@ -22,6 +23,7 @@ mod dropout;
 mod forward;
 mod gat;
 mod heads;
+mod mixture;
 mod node;
 mod pairs;
 mod score;

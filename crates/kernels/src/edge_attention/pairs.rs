@@ -23,7 +23,7 @@ pub(super) fn ahead(side: Side<'_>, places: &Range<usize>) -> Range<usize> {
     (places.start + AHEAD).min(n)..(places.end + AHEAD).min(n)
 }
 
-/// Up to [`BLOCK`] edges into one row.
+/// Up to [`BLOCK`] edges that share one end.
 #[derive(Clone, Copy)]
 pub(super) struct Pairs<'a> {
     pub(super) destinations: &'a [u32],
@@ -32,7 +32,7 @@ pub(super) struct Pairs<'a> {
     pub(super) edges: &'a [u32],
 }
 
-/// Room for what edges into a row have in common, and for their numbers.
+/// Room for what the edges of a row have in common, and for their numbers.
 pub(super) struct Numbers {
     own: [u32; BLOCK],
     edges: [u32; BLOCK],
@@ -54,16 +54,38 @@ impl Numbers {
         row: usize,
         places: Range<usize>,
     ) -> Pairs<'a> {
-        let n = places.len();
-        self.own[..n].fill(row as u32);
-        for (number, place) in self.edges[..n].iter_mut().zip(places.clone()) {
-            *number = side.number(place) as u32;
-        }
+        let n = self.number(side, row, &places);
         Pairs {
             destinations: &self.own[..n],
             sources: &side.ends[places],
             edges: &self.edges[..n],
         }
+    }
+
+    /// The edges out of row `row` at `places`.
+    #[inline(always)]
+    pub(super) fn outgoing<'a>(
+        &'a mut self,
+        side: Side<'a>,
+        row: usize,
+        places: Range<usize>,
+    ) -> Pairs<'a> {
+        let n = self.number(side, row, &places);
+        Pairs {
+            destinations: &side.ends[places],
+            sources: &self.own[..n],
+            edges: &self.edges[..n],
+        }
+    }
+
+    #[inline(always)]
+    fn number(&mut self, side: Side<'_>, row: usize, places: &Range<usize>) -> usize {
+        let n = places.len();
+        self.own[..n].fill(row as u32);
+        for (number, place) in self.edges[..n].iter_mut().zip(places.clone()) {
+            *number = side.number(place) as u32;
+        }
+        n
     }
 }
 

@@ -1,6 +1,7 @@
 //! How much a destination cares for a source: two ways to tell.
 
-use super::heads::{Narrow, dots, gather, spread};
+use super::heads::{Narrow, dots};
+use super::mixture::{gather, spread};
 use super::pairs::{Pairs, stride};
 use crate::Real;
 use crate::attention::Heads;
