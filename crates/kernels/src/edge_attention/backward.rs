@@ -143,7 +143,7 @@ impl<T: Real, S: Score<T>> Kernel<T> for Destinations<'_, '_, T, S> {
         for row in self.rows {
             let into = self.destination.row(row - first);
             for block in blocks(side.places(row)) {
-                call.prefetch_sources(&side.ends[ahead(side, &block)]);
+                call.prefetch_sources(ahead(side, &block));
                 let place = block.start - first_edge;
                 let pairs = numbers.incoming(side, row, block);
                 let (weights, grads) = call.weights_again(lanes, &pairs, known, &mut scratch);
@@ -195,7 +195,7 @@ impl<T: Real, S: Score<T>> Kernel<T> for Sources<'_, '_, T, S> {
             let source = self.source.row(row - first);
             let values = self.values.row(row - first);
             for block in blocks(side.places(row)) {
-                call.prefetch_destinations(&side.ends[ahead(side, &block)], known);
+                call.prefetch_destinations(ahead(side, &block), known);
                 let pairs = numbers.outgoing(side, row, block);
                 let (weights, grads) = call.weights_again(lanes, &pairs, known, &mut scratch);
                 let ends = pairs.destinations;

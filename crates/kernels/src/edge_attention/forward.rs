@@ -69,7 +69,7 @@ impl<T: Real, S: Score<T>> Kernel<T> for Piece<'_, '_, T, S> {
             running.start();
             let places = side.places(row);
             for block in blocks(places.clone()) {
-                call.prefetch_sources(&side.ends[ahead(side, &block)]);
+                call.prefetch_sources(ahead(side, &block));
                 let again = block.start > places.start;
                 let pairs = numbers.incoming(side, row, block);
                 let n = pairs.len() * stride(h);

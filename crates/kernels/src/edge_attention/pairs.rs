@@ -16,11 +16,11 @@ pub(super) fn stride(n_heads: usize) -> usize {
 /// Edges between one that is worked on and one whose rows are asked for.
 const AHEAD: usize = 16;
 
-/// As many places as `places`, some way behind them, in whatever row.
+/// The other ends of the edges some way behind those at `places`, in whatever row.
 #[inline(always)]
-pub(super) fn ahead(side: Side<'_>, places: &Range<usize>) -> Range<usize> {
+pub(super) fn ahead<'a>(side: Side<'a>, places: &Range<usize>) -> &'a [u32] {
     let n = side.ends.len();
-    (places.start + AHEAD).min(n)..(places.end + AHEAD).min(n)
+    &side.ends[(places.start + AHEAD).min(n)..(places.end + AHEAD).min(n)]
 }
 
 /// Up to [`BLOCK`] edges that share one end.

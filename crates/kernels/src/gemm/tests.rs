@@ -13,6 +13,31 @@ fn definition(
     (0..m * n).map(|at_| at(at_ / n, at_ % n)).collect()
 }
 
+/// What a result holds before a product is written or added to it.
+const HELD: f64 = 7.0;
+
+/// The first `n` columns of `y`, whose rows are `width` wide, are `want`; the others still
+/// hold what they held.
+fn check_rows(
+    y: &[f64],
+    width: usize,
+    want: &[f64],
+    n: usize,
+    tolerance: f64,
+    shape: (usize, usize, usize),
+) {
+    for (i, row) in y.chunks(width).enumerate() {
+        for (j, &got) in row.iter().enumerate() {
+            let want = if j < n { want[i * n + j] } else { HELD };
+            let place = (shape, i, j);
+            assert!(
+                (got - want).abs() < tolerance,
+                "{place:?}: {got}, want {want}"
+            );
+        }
+    }
+}
+
 const SIZES: [(usize, usize, usize); 8] = [
     (1, 1, 1),
     (1, 17, 3),
@@ -37,7 +62,7 @@ fn views_multiply_as_the_matrices_they_show() -> Result<()> {
             (m, n, k),
         );
         for accumulate in [false, true] {
-            let mut y = vec![7.0; m * wide_y];
+            let mut y = vec![HELD; m * wide_y];
             gemm(
                 Precision::F32,
                 MatMut::columns_of(&mut y, m, n, wide_y),
@@ -45,16 +70,9 @@ fn views_multiply_as_the_matrices_they_show() -> Result<()> {
                 Mat::columns_of(&a, m, k, wide_a),
                 Mat::columns_of(&b, k, n, wide_b),
             );
-            for (i, row) in y.chunks_exact(wide_y).enumerate() {
-                for (j, &got) in row.iter().enumerate() {
-                    let want = match j < n {
-                        true => want[i * n + j] + if accumulate { 7.0 } else { 0.0 },
-                        false => 7.0,
-                    };
-                    let place = (m, n, k, i, j);
-                    assert!((got - want).abs() < 1e-12, "{place:?}: {got}, want {want}");
-                }
-            }
+            let before = if accumulate { HELD } else { 0.0 };
+            let want = want.iter().map(|x| x + before).collect::<Vec<_>>();
+            check_rows(&y, wide_y, &want, n, 1e-12, (m, n, k));
         }
     }
     Ok(())
@@ -103,7 +121,7 @@ fn sums_that_are_cut_are_whole() -> Result<()> {
             (m, n, k),
         );
         for accumulate in [false, true] {
-            let mut y = vec![7.0; (m - 1) * wide_y + n];
+            let mut y = vec![HELD; (m - 1) * wide_y + n];
             gemm(
                 Precision::F32,
                 MatMut::columns_of(&mut y, m, n, wide_y),
@@ -111,16 +129,9 @@ fn sums_that_are_cut_are_whole() -> Result<()> {
                 Mat::columns_of(&a, k, m, wide_a).t(),
                 Mat::columns_of(&b, k, n, wide_b),
             );
-            for (i, row) in y.chunks(wide_y).enumerate() {
-                for (j, &got) in row.iter().enumerate() {
-                    let want = match j < n {
-                        true => want[i * n + j] + if accumulate { 7.0 } else { 0.0 },
-                        false => 7.0,
-                    };
-                    let place = (m, n, k, i, j);
-                    assert!((got - want).abs() < 1e-11, "{place:?}: {got}, want {want}");
-                }
-            }
+            let before = if accumulate { HELD } else { 0.0 };
+            let want = want.iter().map(|x| x + before).collect::<Vec<_>>();
+            check_rows(&y, wide_y, &want, n, 1e-11, (m, n, k));
         }
     }
     Ok(())
