@@ -8,6 +8,7 @@
 #[cfg_attr(not(target_arch = "x86_64"), path = "half_portable.rs")]
 mod half;
 mod parts;
+mod row;
 #[cfg(test)]
 mod tests;
 

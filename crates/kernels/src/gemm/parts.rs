@@ -2,7 +2,8 @@
 //!
 //! Threads of the crate that share a product wait for each other several times in it: for
 //! what one of them packs for all, and after every few hundred terms of the sums. Two
-//! products, of half the rows each or of half the sum, wait once.
+//! products, of half the rows each or of half the sum, wait once. A single row goes its
+//! own way (see [`row`]).
 //!
 //! How a product is cut depends on its shape, never on the number of threads: so do its
 //! bits.
@@ -13,7 +14,8 @@ use std::ops::Range;
 use gemm::Parallelism;
 use rayon::prelude::*;
 
-use super::Mat;
+use super::{Mat, row};
+use crate::parallel::rows_a_piece;
 use crate::{Real, simd};
 
 /// Rows that a result has at least if it is cut between rows.
@@ -68,6 +70,9 @@ pub(super) unsafe fn gemm<T: Real>(
             // SAFETY: as above.
             || unsafe { whole(lower, width, accumulate, a1, b, each) },
         );
+    } else if let Some((x, matrix)) = row::find(a, b) {
+        // SAFETY: the caller's promise.
+        unsafe { row::product(dst, accumulate, x, matrix) };
     } else {
         // SAFETY: the caller's promise.
         unsafe { whole(dst, width, accumulate, a, b, threads) };
@@ -81,7 +86,7 @@ pub(super) unsafe fn gemm<T: Real>(
 /// The first `n` elements of each row are initialised.
 unsafe fn add_rows<T: Real>(from: &[T], n: usize, dst: &mut [MaybeUninit<T>], width: usize) {
     let rows = dst.par_chunks_mut(width).zip(from.par_chunks(n));
-    rows.with_min_len(crate::parallel::rows_a_piece(n))
+    rows.with_min_len(rows_a_piece(n))
         .for_each(|(to, from)| {
             let to: *mut [MaybeUninit<T>] = &mut to[..n];
             // SAFETY: the caller's promise; the layout is that of `T`.

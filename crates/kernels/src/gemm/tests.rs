@@ -137,6 +137,31 @@ fn sums_that_are_cut_are_whole() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_row_meets_every_row_of_a_matrix() -> Result<()> {
+    // Below one vector, whole groups of vectors and a rest, and rows for several tasks.
+    for (n, k) in [(3, 5), (5, 256), (301, 270), (1, 1030)] {
+        let wide_b = k + 7;
+        let x = randn(1, k)?.to_vec1::<f64>()?;
+        let b = randn(2, n * wide_b)?.to_vec1::<f64>()?;
+        let want = definition(|_, p| x[p], |p, j| b[j * wide_b + p], (1, n, k));
+        for accumulate in [false, true] {
+            let mut y = vec![HELD; n + 2];
+            gemm(
+                Precision::F32,
+                MatMut::columns_of(&mut y, 1, n, n + 2),
+                accumulate,
+                Mat::new(&x, 1, k),
+                Mat::columns_of(&b, n, k, wide_b).t(),
+            );
+            let before = if accumulate { HELD } else { 0.0 };
+            let want = want.iter().map(|x| x + before).collect::<Vec<_>>();
+            check_rows(&y, n + 2, &want, n, 1e-11, (1, n, k));
+        }
+    }
+    Ok(())
+}
+
 /// The nearest `bf16`, of two that are as near the one whose last bit is 0.
 fn rounded(x: f32) -> f64 {
     let bits = x.to_bits();
