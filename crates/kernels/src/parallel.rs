@@ -64,7 +64,9 @@ pub(crate) fn rows_new<T: Real>(
     width: usize,
     work: impl Fn(usize, &mut [T]) + Sync,
 ) -> Vec<T> {
-    rows_new_with_sums(len, width, &mut [], |first, rows, _| work(first, rows))
+    let pieces = len.div_ceil(rows_a_piece(width) * width.max(1));
+    let none = (0..pieces).into_par_iter().map(|_| [(); 0].as_mut_slice());
+    pieces_new(len, width, none, |first, rows, _| work(first, rows))
 }
 
 /// As [`rows_new`]; each piece also gets the elements of `side` that belong to its rows,
@@ -92,28 +94,30 @@ pub(crate) fn rows_new_beside<T: Real>(
     pieces_new(len, width, beside.par_chunks_mut(piece_len), work)
 }
 
-/// As [`rows_new`]; each piece also adds to its own row of `sums` numbers. The
-/// rows are then added up in order, into `total`.
-pub(crate) fn rows_new_with_sums<T: Real>(
-    len: usize,
+/// As [`rows_mut`]; each piece also adds to its own row of as many numbers as `total` has,
+/// zero at first. These rows are then added up in order, into `total`.
+pub(crate) fn rows_mut_with_sums<T: Real>(
+    y: &mut [T],
     width: usize,
     total: &mut [T],
     work: impl Fn(usize, &mut [T], &mut [T]) + Sync,
-) -> Vec<T> {
-    let pieces = len.div_ceil(rows_a_piece(width) * width.max(1));
+) {
     if total.is_empty() {
-        let none = (0..pieces).into_par_iter().map(|_| [].as_mut_slice());
-        return pieces_new(len, width, none, work);
+        return rows_mut(y, width, |first, y| work(first, y, &mut []));
     }
-    let mut partial = vec![T::zero(); pieces * total.len()];
-    let made = pieces_new(len, width, partial.par_chunks_mut(total.len()), work);
+    let rows = rows_a_piece(width);
+    let piece_len = rows * width.max(1);
+    let mut partial = vec![T::zero(); y.len().div_ceil(piece_len) * total.len()];
+    y.par_chunks_mut(piece_len)
+        .zip(partial.par_chunks_mut(total.len()))
+        .enumerate()
+        .for_each(|(piece, (y, sums))| work(piece * rows, y, sums));
     for sums in partial.chunks_exact(total.len()) {
         total
             .iter_mut()
             .zip(sums)
             .for_each(|(total, &s)| *total += s);
     }
-    made
 }
 
 /// `len` new values in pieces of rows; each piece is worked on with its part of `sides`.
@@ -156,7 +160,8 @@ mod tests {
     fn rows_are_visited_whether_or_not_sums_are_wanted() {
         for sums in [0, 3] {
             let mut total = vec![0.0; sums];
-            let y = rows_new_with_sums(3 * 10_000, 3, &mut total, |_, rows, sums| {
+            let mut y = vec![0.0; 3 * 10_000];
+            rows_mut_with_sums(&mut y, 3, &mut total, |_, rows, sums| {
                 rows.iter_mut().for_each(|y| *y += 1.0);
                 sums.iter_mut()
                     .for_each(|sum| *sum += (rows.len() / 3) as f64);

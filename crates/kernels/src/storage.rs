@@ -73,8 +73,30 @@ pub(crate) fn values<T: Real>(x: &Tensor) -> Result<Values<'_, T>> {
 ///
 /// As [`values`].
 pub(crate) fn change<T: Real>(var: &Var, change: impl FnOnce(&mut [T])) -> Result<()> {
-    var.inplace_op1(&Change {
-        change: Cell::new(Some(change)),
+    with_memory(var, |all, range| change(&mut all[range]))
+}
+
+/// Takes the values of `x` out of their memory, which is empty then: nobody may read `x`, or
+/// what shares its memory, any more. Only a part of some memory is copied out of it.
+///
+/// # Errors
+///
+/// As [`values`].
+pub(crate) fn take<T: Real>(x: &Tensor) -> Result<Vec<T>> {
+    let mut taken = Vec::new();
+    with_memory(x, |all, range| {
+        taken = match range.len() == all.len() {
+            true => std::mem::take(all),
+            false => all[range].to_vec(),
+        };
+    })?;
+    Ok(taken)
+}
+
+/// Lends the memory of `x`, and tells where in it the values lie.
+fn with_memory<T: Real>(x: &Tensor, lend: impl FnOnce(&mut Vec<T>, Range<usize>)) -> Result<()> {
+    x.inplace_op1(&Change {
+        change: Cell::new(Some(lend)),
         elem: PhantomData,
     })
 }
@@ -84,7 +106,7 @@ struct Change<T, F> {
     elem: PhantomData<T>,
 }
 
-impl<T: Real, F: FnOnce(&mut [T])> InplaceOp1 for Change<T, F> {
+impl<T: Real, F: FnOnce(&mut Vec<T>, Range<usize>)> InplaceOp1 for Change<T, F> {
     fn name(&self) -> &'static str {
         "change"
     }
@@ -101,7 +123,7 @@ impl<T: Real, F: FnOnce(&mut [T])> InplaceOp1 for Change<T, F> {
             );
         };
         let change = self.change.take().expect("an operation is applied once");
-        change(&mut all[start..end]);
+        change(all, start..end);
         Ok(())
     }
 }

@@ -10,11 +10,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 const ARENA_RESERVE: libmimalloc_sys::mi_option_t = 23;
 
-/// Addresses that are reserved together, in KiB: 128 MiB, or as many as one buffer needs. They
+/// Addresses that are reserved together, in KiB: 96 MiB, or as many as one buffer needs. They
 /// stay reserved, so that a freed buffer is found again. In longer stretches buffers of more
-/// than 32 MiB leave larger gaps, up to a quarter of the memory; of 16 GiB together the
-/// allocator cannot keep account, and gives large buffers back to the system.
-const RESERVED_TOGETHER: std::ffi::c_long = 128 << 10;
+/// than 32 MiB leave larger gaps, up to a quarter of the memory; shorter ones have gaps of
+/// their own; of 16 GiB together the allocator cannot keep account, and gives large buffers
+/// back to the system.
+const RESERVED_TOGETHER: std::ffi::c_long = 96 << 10;
 
 /// The allocator reserves its first addresses when it is first asked for memory, which is
 /// before `main`; so Linux sets it up with the constructors of the process.

@@ -110,6 +110,10 @@ impl<T: Real> Node for AttentionNode<T> {
         "attention"
     }
 
+    fn reads_output(&self) -> bool {
+        true
+    }
+
     fn backward(&self, pass: &Backward<'_>) -> Result<Vec<Option<Tensor>>> {
         let has_table = self.attention.bias.is_some();
         let (operands, table) = match pass.args {
@@ -121,7 +125,7 @@ impl<T: Real> Node for AttentionNode<T> {
         };
         debug_assert_eq!(has_table, table.is_some());
         let n_operands = pass.args.len() - usize::from(has_table);
-        let (y, dy) = (values::<T>(pass.output)?, values::<T>(pass.grad)?);
+        let (y, dy) = (values::<T>(pass.output()?)?, values::<T>(pass.grad)?);
         self.attention.call::<T, _>(&operands, table, |call| {
             let heads = &call.heads;
             let q_width = heads.q_width();

@@ -130,6 +130,10 @@ impl<T: Real> Node for GatNode<T> {
         "gat-attention"
     }
 
+    fn reads_output(&self) -> bool {
+        true
+    }
+
     fn backward(&self, pass: &Backward<'_>) -> Result<Vec<Option<Tensor>>> {
         let [x, to, from] = pass.args else {
             bail!(
@@ -137,7 +141,7 @@ impl<T: Real> Node for GatNode<T> {
                 pass.args.len()
             );
         };
-        let (y, dy) = (values::<T>(pass.output)?, values::<T>(pass.grad)?);
+        let (y, dy) = (values::<T>(pass.output()?)?, values::<T>(pass.grad)?);
         let mut gradients = [x, to, from].map(|arg| buffer::<T>(arg.elem_count()));
         self.attention.check::<T, _>([x, to, from], |call| {
             let heads = &call.heads;

@@ -175,6 +175,10 @@ impl<T: Real> Node for EdgeAttentionNode<T> {
         "edge-attention"
     }
 
+    fn reads_output(&self) -> bool {
+        true
+    }
+
     fn backward(&self, pass: &Backward<'_>) -> Result<Vec<Option<Tensor>>> {
         let has_table = self.attention.bias.is_some();
         let has_features = self.attention.features.is_some();
@@ -190,7 +194,7 @@ impl<T: Real> Node for EdgeAttentionNode<T> {
             features: rest.last().filter(|_| has_features),
         };
         let features_at = n_operands + usize::from(has_table);
-        let (y, dy) = (values::<T>(pass.output)?, values::<T>(pass.grad)?);
+        let (y, dy) = (values::<T>(pass.output()?)?, values::<T>(pass.grad)?);
         self.attention
             .check::<T, _>(&operands, extras, |Checked { call, turns }| {
                 let heads = &call.heads;

@@ -86,12 +86,11 @@ pub(super) unsafe fn gemm<T: Real>(
 /// The first `n` elements of each row are initialised.
 unsafe fn add_rows<T: Real>(from: &[T], n: usize, dst: &mut [MaybeUninit<T>], width: usize) {
     let rows = dst.par_chunks_mut(width).zip(from.par_chunks(n));
-    rows.with_min_len(rows_a_piece(n))
-        .for_each(|(to, from)| {
-            let to: *mut [MaybeUninit<T>] = &mut to[..n];
-            // SAFETY: the caller's promise; the layout is that of `T`.
-            simd::write(from, unsafe { &mut *(to as *mut [T]) }, true);
-        });
+    rows.with_min_len(rows_a_piece(n)).for_each(|(to, from)| {
+        let to: *mut [MaybeUninit<T>] = &mut to[..n];
+        // SAFETY: the caller's promise; the layout is that of `T`.
+        simd::write(from, unsafe { &mut *(to as *mut [T]) }, true);
+    });
 }
 
 /// The product, shared by `threads`.

@@ -4,8 +4,8 @@ use std::ops::Deref;
 
 use super::Sizes;
 use crate::gemm::{Mat, MatMut, gemm, product};
-use crate::parallel::{rows_mut, rows_new, rows_new_beside, rows_new_with_sums};
-use crate::simd::{Kernel, Lanes, map1, map2, map3};
+use crate::parallel::{rows_mut, rows_mut_with_sums, rows_new, rows_new_beside};
+use crate::simd::{Kernel, Lanes, map1, map2};
 use crate::{Activation, Precision, Real};
 
 /// Rows from which on the weights of several maps are copied below one another: one large
@@ -120,22 +120,18 @@ pub(super) fn activate<T: Real>(
     [z, Vec::new()]
 }
 
-/// `g = dy ⊙ slopes`, and its column sums into `sums` (if that is not empty).
+/// `g = g ⊙ slopes`, and its column sums into `sums` (if that is not empty).
 pub(super) fn activate_backward<T: Real>(
     slopes: &[T],
-    dy: &[T],
+    g: &mut [T],
     columns: usize,
     sums: &mut [T],
-) -> Vec<T> {
-    rows_new_with_sums(dy.len(), columns, sums, |first, g, sums| {
-        let at = first * columns..first * columns + g.len();
-        T::dispatch(Multiply {
-            a: &slopes[at.clone()],
-            b: &dy[at],
-            to: g,
-        });
-        T::dispatch(SumRows { rows: g, sums });
-    })
+) {
+    rows_mut_with_sums(g, columns, sums, |first, rows, sums| {
+        let slopes = &slopes[first * columns..][..rows.len()];
+        T::dispatch(Multiply { rows, slopes });
+        T::dispatch(SumRows { rows, sums });
+    });
 }
 
 /// Adds up the rows of `g` into `sums` (if that is not empty).
@@ -326,11 +322,10 @@ impl<T: Real> Kernel<T> for ActivateAndDerive<'_, T> {
     }
 }
 
-/// `to = a ⊙ b`
+/// `rows = rows ⊙ slopes`
 struct Multiply<'a, T> {
-    a: &'a [T],
-    b: &'a [T],
-    to: &'a mut [T],
+    rows: &'a mut [T],
+    slopes: &'a [T],
 }
 
 impl<T: Real> Kernel<T> for Multiply<'_, T> {
@@ -338,6 +333,8 @@ impl<T: Real> Kernel<T> for Multiply<'_, T> {
 
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self, lanes: L) {
-        map3(lanes, self.a, self.b, self.to, |a, b| lanes.mul(a, b));
+        map2(lanes, self.rows, self.slopes, |g, slope| {
+            lanes.mul(g, slope)
+        });
     }
 }

@@ -182,17 +182,21 @@ impl<T: Real> Node for LinearNode<T> {
     fn backward(&self, pass: &Backward<'_>) -> Result<Vec<Option<Tensor>>> {
         let widths = &self.sizes.widths;
         let (columns, maps) = (self.sizes.columns(), widths.len());
-        let dy = values::<T>(pass.grad)?;
         let biased = self.has_bias.iter().any(|&b| b);
         let mut bias_sums = vec![T::zero(); if biased { columns } else { 0 }];
-        let scaled = if self.activated {
-            let slopes = &self.slopes;
-            Some(cpu::activate_backward(slopes, &dy, columns, &mut bias_sums))
+        let (dy, mut scaled);
+        let g: &[T] = if self.activated {
+            scaled = match self.has_residual {
+                true => values::<T>(pass.grad)?.to_vec(),
+                false => pass.take_grad()?,
+            };
+            cpu::activate_backward(&self.slopes, &mut scaled, columns, &mut bias_sums);
+            &scaled
         } else {
+            dy = values::<T>(pass.grad)?;
             cpu::column_sums(&dy, columns, &mut bias_sums);
-            None
+            &dy
         };
-        let g: &[T] = scaled.as_deref().unwrap_or(&dy);
         let x = values::<T>(&pass.args[0])?;
 
         let mut grads = Vec::with_capacity(pass.args.len());

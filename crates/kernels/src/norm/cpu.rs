@@ -3,7 +3,7 @@
 use candle_core::WithDType;
 
 use crate::Real;
-use crate::parallel::{rows_new_with, rows_new_with_sums};
+use crate::parallel::{rows_mut_with_sums, rows_new_with};
 use crate::simd::{
     Kernel, Lanes, map, map1_sum_by, map2, map3, sum, sum_by, sum_of_products, sum_of_products3,
     update,
@@ -71,29 +71,29 @@ pub(super) fn forward<T: Real>(
     })
 }
 
-/// `ds` of each row, and `[dγ | dβ]` into `sums`.
+/// Turns `dy` of each row into `ds`, and adds `[dγ | dβ]` to `sums`.
 pub(super) fn backward<T: Real>(
     kind: Kind,
     input: Input<'_, T>,
     gamma: &[T],
     stats: &[Stats<T>],
-    dy: &[T],
+    dy: &mut [T],
     sums: &mut [T],
-) -> Vec<T> {
+) {
     let d = gamma.len();
-    rows_new_with_sums(dy.len(), d, sums, |first, ds, sums| {
+    rows_mut_with_sums(dy, d, sums, |first, dy, sums| {
         let (dgamma, dbeta) = sums.split_at_mut(d);
         T::dispatch(BackwardRows {
             kind,
-            input: input.slice(first * d, ds.len()),
+            input: input.slice(first * d, dy.len()),
             gamma,
             stats: &stats[first..],
-            dy: &dy[first * d..first * d + ds.len()],
-            ds,
+            dy,
+            normal: &mut vec![T::zero(); d],
             dgamma,
             dbeta,
         });
-    })
+    });
 }
 
 struct Forward<'a, T> {
@@ -156,8 +156,10 @@ struct BackwardRows<'a, T> {
     input: Input<'a, T>,
     gamma: &'a [T],
     stats: &'a [Stats<T>],
-    dy: &'a [T],
-    ds: &'a mut [T],
+    /// Becomes `ds`.
+    dy: &'a mut [T],
+    /// Room for a row of `ŝ`.
+    normal: &'a mut [T],
     dgamma: &'a mut [T],
     dbeta: &'a mut [T],
 }
@@ -165,34 +167,34 @@ struct BackwardRows<'a, T> {
 impl<T: Real> Kernel<T> for BackwardRows<'_, T> {
     type Output = ();
 
-    /// The row of `ds` holds `ŝ` first.
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(self, lanes: L) {
         let d = self.gamma.len();
         let per_element = <T as WithDType>::from_f64(1.0 / d as f64);
-        let rows = self.ds.chunks_exact_mut(d).zip(self.dy.chunks_exact(d));
-        for (row, ((ds, dy), stats)) in rows.zip(self.stats).enumerate() {
+        let s = self.normal;
+        let rows = self.dy.chunks_exact_mut(d).zip(self.stats);
+        for (row, (dy, stats)) in rows.enumerate() {
             let input = self.input.slice(row * d, d);
             let (mean, scale) = (lanes.splat(stats.mean), lanes.splat(stats.scale));
             let normalise = |s| lanes.mul(lanes.sub(s, mean), scale);
             match input.residual {
-                Some(r) => map3(lanes, input.x, r, ds, |x, r| normalise(lanes.add(x, r))),
-                None => map(lanes, input.x, ds, normalise),
+                Some(r) => map3(lanes, input.x, r, s, |x, r| normalise(lanes.add(x, r))),
+                None => map(lanes, input.x, s, normalise),
             }
 
-            update(lanes, self.dgamma, dy, ds, |sum, dy, s| {
+            update(lanes, self.dgamma, dy, s, |sum, dy, s| {
                 lanes.mul_add(dy, s, sum)
             });
             map2(lanes, self.dbeta, dy, |sum, dy| lanes.add(sum, dy));
 
-            let along = sum_of_products3(lanes, dy, self.gamma, ds) * per_element;
+            let along = sum_of_products3(lanes, dy, self.gamma, s) * per_element;
             let along = lanes.splat(along);
             let mean = match self.kind {
                 Kind::Layer => sum_of_products(lanes, dy, self.gamma) * per_element,
                 Kind::RootMeanSquare => T::zero(),
             };
             let mean = lanes.splat(mean);
-            update(lanes, ds, dy, self.gamma, |s, dy, gamma| {
+            update(lanes, dy, s, self.gamma, |dy, s, gamma| {
                 let g = lanes.sub(lanes.mul(dy, gamma), mean);
                 lanes.mul(scale, lanes.sub(g, lanes.mul(s, along)))
             });

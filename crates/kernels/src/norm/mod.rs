@@ -158,10 +158,10 @@ impl<T: Real> Node for Norm<T> {
             true => Some(values::<T>(&pass.args[2])?),
             false => None,
         };
-        let dy = values::<T>(pass.grad)?;
+        let mut grad = pass.take_grad()?;
         // dγ, then dβ.
         let mut sums = vec![T::zero(); 2 * gamma.len()];
-        let ds = cpu::backward(
+        cpu::backward(
             self.kind,
             cpu::Input {
                 x: &x,
@@ -169,11 +169,11 @@ impl<T: Real> Node for Norm<T> {
             },
             &gamma,
             &self.stats,
-            &dy,
+            &mut grad,
             &mut sums,
         );
         let (dgamma, dbeta) = sums.split_at(gamma.len());
-        let ds = tensor(ds, pass.args[0].shape());
+        let ds = tensor(grad, pass.args[0].shape());
         let deliver = |arg: usize, sums: &[T]| {
             pass.deliver(arg, |into: &mut [T], accumulate| {
                 crate::simd::write(sums, into, accumulate);

@@ -119,10 +119,14 @@ impl<C: Cell, T: Real> Node for Recurrent<C, T> {
         C::NAME
     }
 
+    fn reads_output(&self) -> bool {
+        true
+    }
+
     fn backward(&self, pass: &tape::Backward<'_>) -> Result<Vec<Option<Tensor>>> {
         let width = C::GATES * self.d;
         let w = values::<T>(&pass.args[1])?;
-        let states = self.steps.gather(&values::<T>(pass.output)?, self.d);
+        let states = self.steps.gather(&values::<T>(pass.output()?)?, self.d);
         let dy = self.steps.gather(&values::<T>(pass.grad)?, self.d);
         let projected = self.steps_back(&w, &states, &dy);
         let dx = pass.deliver(0, |dx: &mut [T], accumulate| {

@@ -125,7 +125,7 @@ impl Handle {
                 anchored,
             } => {
                 let grad = grad.detach().contiguous()?;
-                let mut grads = recorded.backward(&output.detach(), &grad)?;
+                let mut grads = recorded.backward(Some(&output.detach()), &grad, false)?;
                 let mut take = |places: &[usize]| -> Vec<_> {
                     places.iter().map(|&i| grads[i].take()).collect()
                 };

@@ -19,11 +19,12 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
 
-use candle_core::{Result, Shape, Tensor, TensorId};
+use candle_core::{Result, Shape, Tensor, TensorId, bail};
 
 use crate::Real;
+use crate::parallel::rows_new;
 use crate::profile::{self, Phase};
-use crate::storage::tensor;
+use crate::storage::{take, tensor, values};
 use candle::Handle;
 
 pub(crate) use segment::Segment;
@@ -33,6 +34,12 @@ pub use walk::{backward, backward_is_own};
 pub(crate) trait Node: Send + Sync + 'static {
     /// Name in error messages.
     fn name(&self) -> &'static str;
+
+    /// Whether the backward pass reads the result of the forward pass. If not, the result
+    /// is freed as soon as the operations that read it are done with theirs.
+    fn reads_output(&self) -> bool {
+        false
+    }
 
     /// Gradients of the arguments, in their order. `None` for one that is not
     /// wanted, or whose gradient went into its slot.
@@ -47,13 +54,37 @@ pub(crate) struct Backward<'a> {
     pub(crate) ids: &'a [TensorId],
     /// Which arguments need a gradient.
     pub(crate) wanted: &'a [bool],
-    /// What the forward pass returned.
-    pub(crate) output: &'a Tensor,
-    /// Gradient of the loss with respect to `output`, contiguous.
+    /// What the forward pass returned, if it was kept.
+    output: Option<&'a Tensor>,
+    /// Gradient of the loss with respect to the result, contiguous.
     pub(crate) grad: &'a Tensor,
+    /// Nobody else reads the memory of `grad`.
+    owned: bool,
 }
 
 impl Backward<'_> {
+    /// What the forward pass of a node returned that [reads it](Node::reads_output).
+    pub(crate) fn output(&self) -> Result<&Tensor> {
+        match self.output {
+            Some(output) => Ok(output),
+            None => bail!("the result that the backward pass reads was not kept"),
+        }
+    }
+
+    /// The values of `grad` in memory of one's own, to be written over: its own memory, if
+    /// nobody else reads that, and `grad` is empty then; else a copy.
+    pub(crate) fn take_grad<T: Real>(&self) -> Result<Vec<T>> {
+        match self.owned {
+            true => take(self.grad),
+            false => {
+                let grad = values::<T>(self.grad)?;
+                Ok(rows_new(grad.len(), 1, |first, to| {
+                    to.copy_from_slice(&grad[first..first + to.len()]);
+                }))
+            }
+        }
+    }
+
     /// Gradient of argument `arg`, if it is wanted; see [`crate::grads::deliver`].
     pub(crate) fn deliver<T: Real>(
         &self,
@@ -111,6 +142,7 @@ fn put<T: Real>(node: impl Node, args: &[&Tensor], output: Vec<T>, shape: Shape)
     if !tracked(args.iter().copied()) {
         return Ok(tensor(output, shape));
     }
+    let reads_output = node.reads_output();
     let recorded = Arc::new(Recorded {
         node: Box::new(node),
         args: args.iter().map(|arg| arg.detach()).collect(),
@@ -121,7 +153,9 @@ fn put<T: Real>(node: impl Node, args: &[&Tensor], output: Vec<T>, shape: Shape)
         number: next_number(),
     });
     let output = Handle::apply(&recorded, args, T::to_cpu_storage_owned(output), shape)?;
-    let first = recorded.output.set((output.id(), output.detach()));
+    let first = recorded
+        .output
+        .set((output.id(), reads_output.then(|| output.detach())));
     debug_assert!(first.is_ok(), "a node is applied once");
     remember(output.id(), &recorded);
     Ok(output)
@@ -134,25 +168,33 @@ struct Recorded {
     ids: Vec<TensorId>,
     wanted: Vec<bool>,
     origins: Vec<Origin>,
-    /// Identity of the result on the tape, and the result without its graph.
-    output: OnceLock<(TensorId, Tensor)>,
+    /// Identity of the result on the tape, and, if the node reads it, the result without its
+    /// graph.
+    output: OnceLock<(TensorId, Option<Tensor>)>,
     /// Its place among all nodes that this thread recorded.
     number: u64,
 }
 
 impl Recorded {
-    /// Gradients of all arguments, given that of the result.
-    fn backward(&self, output: &Tensor, grad: &Tensor) -> Result<Vec<Option<Tensor>>> {
+    /// Gradients of all arguments, given that of the result, whose memory may be used for
+    /// them if it is `owned`.
+    fn backward(
+        &self,
+        output: Option<&Tensor>,
+        grad: &Tensor,
+        owned: bool,
+    ) -> Result<Vec<Option<Tensor>>> {
         let grads = self.node.backward(&Backward {
             args: &self.args,
             ids: &self.ids,
             wanted: &self.wanted,
             output,
             grad,
+            owned,
         })?;
         let wanted = self.args.iter().zip(&self.wanted);
         let made = wanted.filter_map(|(arg, &wanted)| wanted.then_some(arg));
-        profile::count_bytes(self.args.iter().chain([output, grad]).chain(made));
+        profile::count_bytes(self.args.iter().chain(output).chain([grad]).chain(made));
         profile::mark(self.node.name(), Phase::Backward);
         Ok(grads)
     }

@@ -2,6 +2,8 @@ use candle_core::backprop::GradStore;
 use candle_core::{DType, Result, Tensor, Var};
 use testkit::{gradcheck_all, randn};
 
+use super::{Backward, Node, record};
+use crate::storage::tensor;
 use crate::{
     Activation, FlatGrads, activate, add, backward, layer_norm, linear, linear_concat, swiglu,
 };
@@ -143,6 +145,79 @@ fn a_gradient_that_two_arguments_share_is_not_added_to_in_place() -> Result<()> 
     for var in [&a, &b] {
         let want = by_candle.get(var).expect("reached");
         assert_eq!(flat(want)?, flat(by_walk.get(var).expect("reached"))?);
+    }
+    Ok(())
+}
+
+/// Nodes that write over the gradient they are handed must not when another reads it.
+#[test]
+fn a_gradient_that_two_nodes_read_is_not_written_over() -> Result<()> {
+    let vars = variables(DType::F32)?;
+    let [x, w0, w1, ..] = &vars[..] else {
+        unreachable!("eight variables")
+    };
+    let graph = || {
+        let gelu = Some(Activation::GeluTanh);
+        let (a, b) = (
+            linear(x, w0, None, gelu, None)?,
+            linear(x, w1, None, gelu, None)?,
+        );
+        let normed = layer_norm(&a, None, &vars[4], Some(&vars[5]), 1e-5)?;
+        add(&add(&a, &b)?, &add(&normed, &b)?)
+    };
+    let by_candle = graph()?.backward()?;
+    let by_walk = backward(graph()?)?;
+    for var in &vars[..6] {
+        let want = by_candle.get(var).map(|grad| flat(grad)).transpose()?;
+        assert_eq!(want, by_walk.get(var).map(|grad| flat(grad)).transpose()?);
+    }
+    Ok(())
+}
+
+/// Its backward pass holds what it is given against what it should be.
+struct Witness {
+    reads_output: bool,
+    /// Whether nobody else reads the gradient.
+    owned: bool,
+}
+
+impl Node for Witness {
+    fn name(&self) -> &'static str {
+        "witness"
+    }
+
+    fn reads_output(&self) -> bool {
+        self.reads_output
+    }
+
+    fn backward(&self, pass: &Backward<'_>) -> Result<Vec<Option<Tensor>>> {
+        assert_eq!(pass.output().is_ok(), self.reads_output);
+        let mut grad = pass.take_grad::<f32>()?;
+        assert_eq!(grad, [1.0; 3]);
+        grad.fill(2.0);
+        if !self.owned {
+            assert_eq!(flat(pass.grad)?, [1.0; 3]);
+        }
+        Ok(vec![Some(tensor(grad, 3))])
+    }
+}
+
+#[test]
+fn a_node_gets_its_result_if_it_reads_it_and_a_gradient_of_its_own() -> Result<()> {
+    let x = Var::from_tensor(&randn(1, 3)?.to_dtype(DType::F32)?)?;
+    let witness = |reads_output, owned| {
+        let node = Witness {
+            reads_output,
+            owned,
+        };
+        record(node, &[&x], vec![0f32; 3], 3)
+    };
+    for reads_output in [false, true] {
+        let alone = backward(witness(reads_output, true)?)?;
+        assert_eq!(flat(alone.get(&x).expect("reached"))?, [2.0; 3]);
+        let two = [witness(reads_output, false)?, witness(reads_output, false)?];
+        let both = backward(add(&two[0], &two[1])?)?;
+        assert_eq!(flat(both.get(&x).expect("reached"))?, [4.0; 3]);
     }
     Ok(())
 }

@@ -65,10 +65,10 @@ pub(super) fn back(
         let Some((id, output)) = node.output.get() else {
             bail!("{} has no result", node.node.name());
         };
-        let Some(Sum { grad, .. }) = pending.remove(id) else {
+        let Some(Sum { grad, owned }) = pending.remove(id) else {
             bail!("no gradient reached {}", node.node.name());
         };
-        let results = node.backward(output, &grad)?;
+        let results = node.backward(output.as_ref(), &grad, owned)?;
         let times = |id| {
             let of = |t: &Tensor| usize::from(t.id() == id);
             of(&grad) + results.iter().flatten().map(of).sum::<usize>()
