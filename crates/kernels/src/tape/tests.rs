@@ -168,8 +168,8 @@ fn a_gradient_that_two_nodes_read_is_not_written_over() -> Result<()> {
     let by_candle = graph()?.backward()?;
     let by_walk = backward(graph()?)?;
     for var in &vars[..6] {
-        let want = by_candle.get(var).map(|grad| flat(grad)).transpose()?;
-        assert_eq!(want, by_walk.get(var).map(|grad| flat(grad)).transpose()?);
+        let want = by_candle.get(var).map(flat).transpose()?;
+        assert_eq!(want, by_walk.get(var).map(flat).transpose()?);
     }
     Ok(())
 }

@@ -21,11 +21,11 @@ use tile::{COLUMNS, LANES, ROWS, Tile};
 /// Words of the sum for which a task packs rows at one time: a panel of columns is then
 /// 32 KiB, one of rows 12.
 const STRETCH: usize = 256;
-/// Words of the sum for which columns are packed at one time, so that the memory of it
-/// is bounded.
-const DEPTH: usize = 8 * STRETCH;
-/// Most rows of a task: they stay in the second cache while all columns go by.
-const MOST_ROWS: usize = 12 * ROWS;
+/// Words of the sum for which columns are packed at one time: 1024 columns are then 2 MiB,
+/// which all threads read out of the cache that they share.
+const DEPTH: usize = 2 * STRETCH;
+/// Most panels of rows of a task: they stay in the second cache while all columns go by.
+const MOST_PANELS: usize = 12;
 
 /// Witness that this machine multiplies `bf16`.
 #[derive(Clone, Copy)]
@@ -55,16 +55,15 @@ impl Halves {
     ) {
         let (a, b) = (side(a), side(b.t()));
         let (m, n) = (a.lanes, b.lanes);
-        let threads = rayon::current_num_threads();
-        let rows = m.div_ceil(2 * threads).clamp(ROWS, MOST_ROWS);
-        let rows = rows.next_multiple_of(ROWS);
-        let mut packed = Vec::new();
+        let rows = rows_a_task(m, rayon::current_num_threads());
+        let depth = a.depth.min(2 * DEPTH);
+        let mut room = Vec::with_capacity(n.next_multiple_of(LANES) * depth.div_ceil(2));
         for start in (0..a.depth).step_by(2 * DEPTH) {
             let depth = (a.depth - start).min(2 * DEPTH);
             let (a, b) = (a.stretch(start, depth), b.stretch(start, depth));
             let words = depth.div_ceil(2);
-            packed.resize(n.next_multiple_of(LANES) * words, 0);
-            self.pack_columns(&b, words, &mut packed);
+            let room = &mut room.spare_capacity_mut()[..n.next_multiple_of(LANES) * words];
+            let packed = self.pack_columns(&b, words, room);
             dst.par_chunks_mut(rows * width)
                 .take(m.div_ceil(rows))
                 .enumerate()
@@ -77,17 +76,22 @@ impl Halves {
                         columns: n,
                         add: accumulate || start > 0,
                     };
-                    self.task(&a, first, &packed, words, result);
+                    self.task(&a, first, packed, words, result);
                 });
         }
     }
 
-    /// All columns, in panels one after the other.
-    fn pack_columns(self, from: &Side<'_>, words: usize, to: &mut [u32]) {
+    /// All columns, in panels one after the other, which fill `room`.
+    fn pack_columns<'a>(
+        self,
+        from: &Side<'_>,
+        words: usize,
+        room: &'a mut [MaybeUninit<u32>],
+    ) -> &'a [u32] {
         // Numbers of a row lie side by side: so should the panels of a task.
         let n_panels = from.lanes.div_ceil(COLUMNS);
         let panels = n_panels.div_ceil(2 * rayon::current_num_threads());
-        to.par_chunks_mut(panels * COLUMNS * words)
+        room.par_chunks_mut(panels * COLUMNS * words)
             .enumerate()
             .for_each(|(task, to)| {
                 let whole = to.len() / (COLUMNS * words) * COLUMNS;
@@ -96,6 +100,8 @@ impl Halves {
                 self.pack(from, lane, COLUMNS, words, to);
                 self.pack(from, lane + whole, LANES, words, last);
             });
+        // SAFETY: the tasks together packed panels into all of it.
+        unsafe { packed(room) }
     }
 
     /// The rows of `a` from `first` on that belong to `result`, times all columns.
@@ -107,20 +113,22 @@ impl Halves {
             columns: n,
             add,
         } = result;
-        let mut packed = vec![0; rows.next_multiple_of(ROWS) * STRETCH.min(words)];
+        let mut room = Vec::with_capacity(rows.next_multiple_of(ROWS) * STRETCH.min(words));
         for word in (0..words).step_by(STRETCH) {
             let stretch = STRETCH.min(words - word);
             let start = 2 * word;
             let a = a.stretch(start, (a.depth - start).min(2 * stretch));
-            let packed = &mut packed[..rows.next_multiple_of(ROWS) * stretch];
-            self.pack(&a, first, ROWS, stretch, packed);
+            let room = &mut room.spare_capacity_mut()[..rows.next_multiple_of(ROWS) * stretch];
+            self.pack(&a, first, ROWS, stretch, room);
+            // SAFETY: panels were just packed into all of it.
+            let rows_packed = unsafe { packed(room) };
             let mut columns = columns;
             for column in (0..n).step_by(COLUMNS) {
                 let panel = COLUMNS.min((n - column).next_multiple_of(LANES));
                 let (b, rest) = columns.split_at(panel * words);
                 columns = rest;
                 let b = &b[word * panel..][..stretch * panel];
-                for (i, a) in packed.chunks_exact(ROWS * stretch).enumerate() {
+                for (i, a) in rows_packed.chunks_exact(ROWS * stretch).enumerate() {
                     let tile = Tile {
                         data: &mut dst[i * ROWS * width + column..],
                         stride: width,
@@ -143,6 +151,25 @@ struct Result<'a> {
     columns: usize,
     /// Whether it is added to what is there.
     add: bool,
+}
+
+/// What was packed into `room`.
+///
+/// # Safety
+///
+/// All of it was written.
+unsafe fn packed(room: &mut [MaybeUninit<u32>]) -> &[u32] {
+    let words: *const [MaybeUninit<u32>] = room;
+    // SAFETY: the caller's promise; the layout is that of `u32`.
+    unsafe { &*(words as *const [u32]) }
+}
+
+/// Rows of a task of `m` in all, such that the thread with most of them has fewest; of ways
+/// that are as good, the one of fewest tasks.
+fn rows_a_task(m: usize, threads: usize) -> usize {
+    let most = |rows: &usize| m.div_ceil(*rows).div_ceil(threads) * rows;
+    let ways = (1..=MOST_PANELS).rev().map(|panels| panels * ROWS);
+    ways.min_by_key(most).unwrap_or(ROWS)
 }
 
 /// The rows of `matrix` as lanes.

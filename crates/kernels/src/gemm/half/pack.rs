@@ -1,6 +1,7 @@
 //! From `f32` to panels of pairs of `bf16`, rounded to nearest, ties to even.
 
 use std::arch::x86_64::*;
+use std::mem::MaybeUninit;
 
 use super::Halves;
 use super::tile::{LANES, ROWS};
@@ -45,14 +46,15 @@ impl<'a> Side<'a> {
 
 impl Halves {
     /// Packs lanes from `lane` on into panels that are `width` wide, one after the other,
-    /// each `words` deep. What there is not is zero.
+    /// each `words` deep, as many as `to` has room for: all of it is written. What there is
+    /// not is zero.
     pub(super) fn pack(
         self,
         from: &Side<'_>,
         lane: usize,
         width: usize,
         words: usize,
-        to: &mut [u32],
+        to: &mut [MaybeUninit<u32>],
     ) {
         // SAFETY: a `Halves` exists where these instructions do.
         unsafe {
@@ -66,7 +68,13 @@ impl Halves {
 
 /// Lanes lie side by side: two rows become one row of pairs, a vector at a time.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn pack_lanes(from: &Side<'_>, lane: usize, width: usize, words: usize, to: &mut [u32]) {
+fn pack_lanes(
+    from: &Side<'_>,
+    lane: usize,
+    width: usize,
+    words: usize,
+    to: &mut [MaybeUninit<u32>],
+) {
     for (i, panel) in to.chunks_exact_mut(width * words).enumerate() {
         for at in (0..width).step_by(LANES) {
             let lane = lane + i * width + at;
@@ -98,7 +106,13 @@ fn pack_lanes(from: &Side<'_>, lane: usize, width: usize, words: usize, to: &mut
 
 /// The numbers of the sum lie side by side: squares of 16 pairs of 16 lanes are turned.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn pack_depth(from: &Side<'_>, lane: usize, width: usize, words: usize, to: &mut [u32]) {
+fn pack_depth(
+    from: &Side<'_>,
+    lane: usize,
+    width: usize,
+    words: usize,
+    to: &mut [MaybeUninit<u32>],
+) {
     for (i, panel) in to.chunks_exact_mut(width * words).enumerate() {
         for (j, at) in (0..width).step_by(LANES).enumerate() {
             let lane = lane + i * width + j * LANES;
@@ -135,7 +149,7 @@ fn load(numbers: &[f32]) -> __m512 {
 /// Sixteen words into `to`, or the first twelve.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store(words: __m512i, to: &mut [u32]) {
+fn store(words: __m512i, to: &mut [MaybeUninit<u32>]) {
     let at = to.as_mut_ptr();
     // SAFETY: the length is checked before each store.
     unsafe {
