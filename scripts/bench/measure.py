@@ -71,6 +71,8 @@ class Ours:
         command = [self.binary, "bench", row.config_path]
         command += ["--set", f"run.threads={effort.threads}"]
         command += ["--warmup", str(effort.warmup), "--steps", str(effort.steps)]
+        if row.precision != "f32":
+            command += ["--set", f"run.precision={row.precision}"]
         if row.generate:
             command += ["--generate", str(row.generate)]
         return timed(row, execute([*command, *more], effort.threads))
@@ -99,9 +101,9 @@ class Peer:
         return " ".join(part for part in (self.variant, self.mode) if part)
 
     @property
-    def is_exact(self) -> bool:
-        """Whether it computes in f32, so that its loss must be ours."""
-        return self.mode != "bf16"
+    def is_checked(self) -> bool:
+        """Whether it computes in the precision that we do, so that its loss must be ours."""
+        return (self.mode == "bf16") == (self.row.precision == "bf16")
 
     def run(self, first_step: Path, effort: Effort) -> Run:
         command = [sys.executable, self.row.peer_path, first_step, "--mode", self.mode]

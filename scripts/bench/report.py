@@ -46,6 +46,7 @@ def summary(
     return {
         "row": row.name,
         "config": f"configs/bench/{row.config}.toml",
+        "precision": row.precision,
         "ours": mine,
         "peers": theirs,
         "fastest_peer": fastest["name"],
@@ -69,7 +70,7 @@ def peer_summary(
         "peak_rss_ratio": memory / our_memory,
         "first_loss": loss,
         "loss_difference": abs(loss - ours[0].printed["first_loss"]),
-        "loss_checked": peer.is_exact,
+        "loss_checked": peer.is_checked,
     }
     if row.generate:
         figures["tokens_per_s"] = median(run.printed["tokens_per_s"] for run in runs)

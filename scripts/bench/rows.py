@@ -20,6 +20,8 @@ class Row:
     """Steps or texts that one process times."""
     variants: tuple[str, ...] = ("",)
     packages: tuple[str, ...] = ()
+    precision: str = "f32"
+    """In which products are made, by us and by the peer."""
     generate: int = 0
     """Tokens to write, instead of training steps."""
     whole_process: bool = False
@@ -40,6 +42,7 @@ def _rows() -> tuple[Row, ...]:
     return (
         Row("text-small", "text-small", "text", steps=20),
         Row("text-base", "text-base", "text", steps=4),
+        Row("text-base-bf16", "text-base", "text", steps=4, precision="bf16"),
         Row("text-long", "text-long", "text", steps=5),
         Row("vit", "vit", "image", steps=6),
         Row("speech-1k", "speech-1k", "speech", steps=8, **windows),
