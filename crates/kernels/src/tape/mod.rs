@@ -22,6 +22,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use candle_core::{Result, Shape, Tensor, TensorId, bail};
 
 use crate::Real;
+use crate::grads::slots;
 use crate::parallel::rows_new;
 use crate::profile::{self, Phase};
 use crate::storage::{take, tensor, values};
@@ -85,7 +86,7 @@ impl Backward<'_> {
         }
     }
 
-    /// Gradient of argument `arg`, if it is wanted; see [`crate::grads::deliver`].
+    /// Gradient of argument `arg`, if it is wanted; see [`slots::deliver`].
     pub(crate) fn deliver<T: Real>(
         &self,
         arg: usize,
@@ -94,7 +95,7 @@ impl Backward<'_> {
         if !self.wanted[arg] {
             return Ok(None);
         }
-        crate::grads::deliver(self.ids[arg], self.args[arg].shape(), compute)
+        slots::deliver(self.ids[arg], self.args[arg].shape(), compute)
     }
 
     /// As [`Self::deliver`], for the gradient of what is seldom a parameter: `make`
@@ -108,7 +109,7 @@ impl Backward<'_> {
             return Ok(None);
         }
         let grad = make()?;
-        if !crate::grads::has_slot(self.ids[arg]) {
+        if !slots::has_slot(self.ids[arg]) {
             return Ok(Some(tensor(grad, self.args[arg].shape())));
         }
         self.deliver(arg, |into: &mut [T], accumulate| {
