@@ -44,6 +44,9 @@ pub(crate) trait Node: Send + Sync + 'static {
 
     /// Gradients of the arguments, in their order. `None` for one that is not
     /// wanted, or whose gradient went into its slot.
+    ///
+    /// Whoever comes next may write over their memory: nothing that is kept may lie in it.
+    /// The gradient that the node was given may be handed on, as a clone of that tensor.
     fn backward(&self, pass: &Backward<'_>) -> Result<Vec<Option<Tensor>>>;
 }
 
