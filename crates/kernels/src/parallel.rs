@@ -82,18 +82,6 @@ pub(crate) fn rows_new_with<T: Real, S: Send>(
     pieces_new(len, width, side.par_chunks_mut(rows), work)
 }
 
-/// As [`rows_new`], as many as `beside` has; each piece also gets the rows of `beside` that
-/// lie where its own do.
-pub(crate) fn rows_new_beside<T: Real>(
-    beside: &mut [T],
-    width: usize,
-    work: impl Fn(usize, &mut [T], &mut [T]) + Sync,
-) -> Vec<T> {
-    let piece_len = rows_a_piece(width) * width.max(1);
-    let len = beside.len();
-    pieces_new(len, width, beside.par_chunks_mut(piece_len), work)
-}
-
 /// As [`rows_mut`]; each piece also adds to its own row of as many numbers as `total` has,
 /// zero at first. These rows are then added up in order, into `total`.
 pub(crate) fn rows_mut_with_sums<T: Real>(
@@ -146,7 +134,7 @@ fn pieces_new<'a, T: Real, S: Send + 'a>(
 }
 
 /// Fills `room` with zeros.
-fn zeroed<T: Real>(room: &mut [MaybeUninit<T>]) -> &mut [T] {
+pub(crate) fn zeroed<T: Real>(room: &mut [MaybeUninit<T>]) -> &mut [T] {
     room.fill(MaybeUninit::new(T::zero()));
     // SAFETY: every element was just written; the layout is that of `T`.
     unsafe { &mut *(std::ptr::from_mut(room) as *mut [T]) }
@@ -183,15 +171,6 @@ mod tests {
         });
         assert!(y.iter().zip(0..).all(|(&y, i)| y == (i / 3) as f32));
         assert!(side.into_iter().eq(0..10_000));
-        let mut beside = y.clone();
-        let sums = rows_new_beside(&mut beside, 3, |first, rows, beside| {
-            for (i, (new, old)) in rows.iter_mut().zip(beside).enumerate() {
-                *new = *old + (first + i / 3) as f32;
-                *old = 0.0;
-            }
-        });
-        assert!(sums.iter().zip(&y).all(|(sum, y)| *sum == 2.0 * y));
-        assert!(beside.iter().all(|&old| old == 0.0));
         assert!(rows_new::<f32>(0, 3, |_, _| ()).is_empty());
         assert!(rows_new::<f32>(0, 0, |_, _| ()).is_empty());
     }

@@ -9,11 +9,11 @@
 //! bits.
 
 use std::mem::MaybeUninit;
-use std::ops::Range;
 
 use gemm::Parallelism;
 use rayon::prelude::*;
 
+use super::room::Room;
 use super::{Mat, row};
 use crate::parallel::rows_a_piece;
 use crate::{Real, simd};
@@ -27,18 +27,14 @@ const TERMS: usize = 512;
 /// Elements that the result of half a sum has at most.
 const RESULT: usize = 1 << 22;
 
-/// `dst = a b`, or `dst += a b` if `accumulate`, where rows of `dst` are `width` wide.
+/// `dst = a b`, or `dst += a b`.
 ///
 /// # Safety
 ///
-/// Shapes agree, `dst` has room, and is initialised if `accumulate`.
-pub(super) unsafe fn gemm<T: Real>(
-    dst: &mut [MaybeUninit<T>],
-    width: usize,
-    accumulate: bool,
-    a: Mat<'_, T>,
-    b: Mat<'_, T>,
-) {
+/// Shapes agree, `dst` has room, and is initialised if the product is added to it.
+pub(super) unsafe fn gemm<T: Real>(dst: &mut Room<'_, T>, a: Mat<'_, T>, b: Mat<'_, T>) {
+    let (width, accumulate) = (dst.width, dst.accumulate);
+    let dst = &mut *dst.data;
     let (m, n, k) = (a.rows, b.cols, a.cols);
     let threads = rayon::current_num_threads();
     let each = threads.div_ceil(2);
@@ -135,19 +131,5 @@ unsafe fn whole<T: Real>(
             false,
             parallelism,
         );
-    }
-}
-
-impl<T> Mat<'_, T> {
-    /// Some of its rows and columns.
-    fn part(self, rows: Range<usize>, cols: Range<usize>) -> Self {
-        assert!(rows.end <= self.rows && cols.end <= self.cols);
-        let first = rows.start * self.row_stride + cols.start * self.col_stride;
-        Self {
-            data: self.data.get(first..).unwrap_or_default(),
-            rows: rows.len(),
-            cols: cols.len(),
-            ..self
-        }
     }
 }

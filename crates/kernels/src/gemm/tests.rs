@@ -169,6 +169,62 @@ fn rounded(x: f32) -> f64 {
     f64::from(f32::from_bits((bits + to_even) & 0xffff_0000))
 }
 
+fn single(seed: u64, len: usize) -> Result<Vec<f32>> {
+    let x = randn(seed, len)?.to_vec1::<f64>()?;
+    Ok(x.into_iter().map(|x| x as f32).collect())
+}
+
+/// `rows × cols` of `x`, which may hold the transpose, in rows that are `wide` wider.
+fn view(x: &[f32], rows: usize, cols: usize, turned: bool, wide: usize) -> Mat<'_, f32> {
+    match turned {
+        true => Mat::columns_of(x, cols, rows, rows + wide).t(),
+        false => Mat::columns_of(x, rows, cols, cols + wide),
+    }
+}
+
+/// Products of `f32` are those of their factors, each as `seen`.
+fn check_singles(
+    precision: Precision,
+    seen: fn(f32) -> f64,
+    sizes: impl IntoIterator<Item = (usize, usize, usize)>,
+) -> Result<()> {
+    let (wide, before) = (3, 7.0);
+    for (m, n, k) in sizes {
+        let (wide_y, tail) = (n + 3, 5);
+        for (t_a, t_b) in [(false, false), (false, true), (true, false), (true, true)] {
+            let a = single(1, (m + wide) * (k + wide))?;
+            let b = single(2, (k + wide) * (n + wide))?;
+            let (a, b) = (view(&a, m, k, t_a, wide), view(&b, k, n, t_b, wide));
+            let at = |x: &Mat<'_, f32>, i: usize, j: usize| {
+                seen(x.data[i * x.row_stride + j * x.col_stride])
+            };
+            let want = definition(|i, p| at(&a, i, p), |p, j| at(&b, p, j), (m, n, k));
+            for accumulate in [false, true] {
+                let mut y = vec![before; m * wide_y + tail];
+                let dst = MatMut::columns_of(&mut y, m, n, wide_y);
+                gemm(precision, dst, accumulate, a, b);
+                for (i, row) in y.chunks(wide_y).enumerate() {
+                    for (j, &got) in row.iter().enumerate() {
+                        let want = match i < m && j < n {
+                            true => want[i * n + j] + if accumulate { 7.0 } else { 0.0 },
+                            false => 7.0,
+                        };
+                        // Roundings of a sum that wanders √k far, √k of them.
+                        let error = (f64::from(got) - want).abs();
+                        let most = 1e-6 * (8.0 + k as f64);
+                        let turned = (t_a, t_b);
+                        assert!(
+                            error < most,
+                            "{m}×{n}×{k} {turned:?} at {i}, {j}: {got}, want {want}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn factors_are_rounded_and_sums_are_not() -> Result<()> {
     if !Precision::Bf16.is_supported() {
@@ -184,43 +240,66 @@ fn factors_are_rounded_and_sums_are_not() -> Result<()> {
         (150, 5, 31),
         (1, 33, 4099),
     ];
-    for (m, n, k) in SIZES.into_iter().chain(sizes) {
-        let single = |seed, len| -> Result<Vec<f32>> {
-            let x = randn(seed, len)?.to_vec1::<f64>()?;
-            Ok(x.into_iter().map(|x| x as f32).collect())
-        };
-        let (wide_y, before) = (n + 3, 7.0);
-        for (t_a, t_b) in [(false, false), (false, true), (true, false), (true, true)] {
-            let (a, b) = (single(1, m * k)?, single(2, k * n)?);
-            let view_a = match t_a {
-                true => Mat::new(&a, k, m).t(),
-                false => Mat::new(&a, m, k),
+    check_singles(Precision::Bf16, rounded, SIZES.into_iter().chain(sizes))
+}
+
+#[test]
+fn products_of_every_shape_are_those_of_their_definition() -> Result<()> {
+    // As above; and fewest rows, terms and columns, and rows and columns of several tasks.
+    let sizes = [
+        (64, 64, 256),
+        (63, 16, 64),
+        (64, 15, 63),
+        (97, 65, 257),
+        (70, 130, 40),
+        (65, 1, 300),
+        (6, 64, 64),
+        (7, 97, 130),
+        (301, 530, 70),
+        (64, 520, 2100),
+    ];
+    check_singles(Precision::F32, f64::from, SIZES.into_iter().chain(sizes))
+}
+
+/// What follows a product sees every row of it once, whole, and zeros beside.
+fn check_what_follows<T: Real>(precision: Precision) -> Result<()> {
+    for (m, n, k) in SIZES.into_iter().chain([(97, 65, 257), (200, 600, 70)]) {
+        for (t_a, t_b) in [(false, true), (true, false)] {
+            let numbers = |seed, len| -> Result<Vec<T>> {
+                let x = randn(seed, len)?.to_vec1::<f64>()?;
+                Ok(x.into_iter().map(T::from_f64).collect())
             };
-            let view_b = match t_b {
-                true => Mat::new(&b, n, k).t(),
-                false => Mat::new(&b, k, n),
+            let (a, b) = (numbers(1, m * k)?, numbers(2, k * n)?);
+            let a = if t_a {
+                Mat::new(&a, k, m).t()
+            } else {
+                Mat::new(&a, m, k)
             };
-            let want = definition(
-                |i, p| rounded(a[if t_a { p * m + i } else { i * k + p }]),
-                |p, j| rounded(b[if t_b { j * k + p } else { p * n + j }]),
-                (m, n, k),
-            );
-            for accumulate in [false, true] {
-                let mut y = vec![before; m * wide_y];
-                let dst = MatMut::columns_of(&mut y, m, n, wide_y);
-                gemm(Precision::Bf16, dst, accumulate, view_a, view_b);
-                for (i, row) in y.chunks_exact(wide_y).enumerate() {
-                    for (j, &got) in row.iter().enumerate() {
-                        let want = match j < n {
-                            true => want[i * n + j] + if accumulate { 7.0 } else { 0.0 },
-                            false => 7.0,
-                        };
-                        // Roundings of a sum that wanders √k far, √k of them.
-                        let error = (f64::from(got) - want).abs();
-                        let most = 1e-6 * (8.0 + k as f64);
-                        assert!(error < most, "{m}×{n}×{k} at {i}, {j}: {got}, want {want}");
-                    }
+            let b = if t_b {
+                Mat::new(&b, n, k).t()
+            } else {
+                Mat::new(&b, k, n)
+            };
+            let plain = product(precision, a, b);
+            let number = |first: usize, i: usize| T::from_f64((first * n + i) as f64);
+            let then = |first: usize, rows: &mut [T]| {
+                for (i, y) in rows.iter_mut().enumerate() {
+                    *y += number(first, i);
                 }
+            };
+            let after = product_then(precision, a, b, then);
+            let [doubled, beside] = product_beside(precision, a, b, |first, rows, beside| {
+                assert_eq!(rows.len(), beside.len());
+                for (i, (y, beside)) in rows.iter_mut().zip(beside).enumerate() {
+                    assert!(*beside == T::zero());
+                    *beside = *y + number(first, i);
+                    *y += *y;
+                }
+            });
+            assert_eq!([after.len(), doubled.len(), beside.len()], [m * n; 3]);
+            for (i, &y) in plain.iter().enumerate() {
+                assert!(after[i] == y + number(0, i), "{m}×{n}×{k} at {i}");
+                assert!(beside[i] == after[i] && doubled[i] == y + y);
             }
         }
     }
@@ -228,21 +307,41 @@ fn factors_are_rounded_and_sums_are_not() -> Result<()> {
 }
 
 #[test]
-fn rounded_products_do_not_depend_on_threads() -> Result<()> {
-    let (m, n, k) = (301, 67, 700);
-    let single = |seed, len| -> Result<Vec<f32>> {
-        let x = randn(seed, len)?.to_vec1::<f64>()?;
-        Ok(x.into_iter().map(|x| x as f32).collect())
-    };
-    let (a, b) = (single(1, m * k)?, single(2, k * n)?);
-    let with = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        pool.expect("a pool starts").install(|| {
-            let y = product(Precision::Bf16, Mat::new(&a, m, k), Mat::new(&b, k, n));
-            y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
-        })
-    };
-    let one = with(1);
-    assert!(one == with(2) && one == with(4));
+fn what_follows_a_product_sees_each_row_once() -> Result<()> {
+    check_what_follows::<f64>(Precision::F32)?;
+    check_what_follows::<f32>(Precision::F32)?;
+    if Precision::Bf16.is_supported() {
+        check_what_follows::<f32>(Precision::Bf16)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn products_do_not_depend_on_threads() -> Result<()> {
+    let precisions = [Precision::F32, Precision::Bf16];
+    for precision in precisions.into_iter().filter(|p| p.is_supported()) {
+        for (m, n, k) in [
+            (301, 67, 700),
+            (700, 130, 90),
+            (20, 70, 900),
+            (300, 400, 900),
+        ] {
+            let (a, b) = (single(1, m * k)?, single(2, k * n)?);
+            for (t_a, t_b) in [(false, false), (false, true), (true, false)] {
+                let (a, b) = (view(&a, m, k, t_a, 0), view(&b, k, n, t_b, 0));
+                let with = |threads| {
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+                    pool.expect("a pool starts").install(|| {
+                        let y = product(precision, a, b);
+                        y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+                    })
+                };
+                let one = with(1);
+                for threads in [2, 3, 4] {
+                    assert!(one == with(threads), "{m}×{n}×{k}, {threads} threads");
+                }
+            }
+        }
+    }
     Ok(())
 }

@@ -105,9 +105,8 @@ fn forward(
         let rest = residual_values.as_deref();
         let [y, slopes] = match (activation, &weights[..]) {
             (Some(f), [w]) => {
-                let z = cpu::map(&sizes, &x_values, w);
                 let keep = tracked(args.iter().copied());
-                cpu::activate(f, z, &bias, columns, rest, keep)
+                cpu::activated(&sizes, f, (&x_values, w), &bias, rest, keep)
             }
             (None, weights) => {
                 [cpu::affine(&sizes, &x_values, weights, &bias, rest), Vec::new()]

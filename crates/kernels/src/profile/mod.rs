@@ -39,7 +39,8 @@ pub struct Row {
     pub calls: usize,
     /// Their time.
     pub time: Duration,
-    /// The part of it that was spent in matrix products.
+    /// The part of it that was spent in matrix products, and in what is done to their rows
+    /// on the way (bias, activation, residual).
     pub products: Duration,
     /// Additions and multiplications of products and of attention.
     pub flops: f64,

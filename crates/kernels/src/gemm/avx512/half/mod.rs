@@ -14,9 +14,11 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use super::Mat;
+use super::turn::LANES;
+use crate::gemm::Mat;
+use crate::gemm::room::{Room, Then, written};
 use pack::Side;
-use tile::{COLUMNS, LANES, ROWS, Tile};
+use tile::{COLUMNS, ROWS, Tile};
 
 /// Words of the sum for which a task packs rows at one time: a panel of columns is then
 /// 32 KiB, one of rows 12.
@@ -29,7 +31,7 @@ const MOST_PANELS: usize = 12;
 
 /// Witness that this machine multiplies `bf16`.
 #[derive(Clone, Copy)]
-pub(super) struct Halves(());
+pub(in crate::gemm) struct Halves(());
 
 impl Halves {
     /// If the machine has what it takes.
@@ -40,19 +42,19 @@ impl Halves {
         all.then_some(Self(()))
     }
 
-    /// `dst (+)= a b`, in rows of `dst` that are `width` wide.
+    /// As [`Wide::gemm`](super::Wide::gemm).
     ///
     /// # Safety
     ///
-    /// If `accumulate`, `dst` is initialised.
+    /// As there.
     pub(super) unsafe fn gemm(
         self,
-        dst: &mut [MaybeUninit<f32>],
-        width: usize,
-        accumulate: bool,
+        mut dst: Room<'_, f32>,
         a: Mat<'_, f32>,
         b: Mat<'_, f32>,
+        then: Then<'_, f32>,
     ) {
+        let width = dst.width;
         let (a, b) = (side(a), side(b.t()));
         let (m, n) = (a.lanes, b.lanes);
         let rows = rows_a_task(m, rayon::current_num_threads());
@@ -60,24 +62,27 @@ impl Halves {
         let mut room = Vec::with_capacity(n.next_multiple_of(LANES) * depth.div_ceil(2));
         for start in (0..a.depth).step_by(2 * DEPTH) {
             let depth = (a.depth - start).min(2 * DEPTH);
+            let last = start + depth == a.depth;
             let (a, b) = (a.stretch(start, depth), b.stretch(start, depth));
             let words = depth.div_ceil(2);
             let room = &mut room.spare_capacity_mut()[..n.next_multiple_of(LANES) * words];
             let packed = self.pack_columns(&b, words, room);
-            dst.par_chunks_mut(rows * width)
-                .take(m.div_ceil(rows))
-                .enumerate()
-                .for_each(|(task, dst)| {
-                    let first = task * rows;
-                    let result = Result {
-                        dst,
-                        width,
-                        rows: rows.min(m - first),
-                        columns: n,
-                        add: accumulate || start > 0,
-                    };
-                    self.task(&a, first, packed, words, result);
-                });
+            let add = dst.accumulate || start > 0;
+            dst.tasks(rows).into_par_iter().for_each(|task| {
+                let result = Result {
+                    dst: &mut *task.data,
+                    width,
+                    rows: rows.min(m - task.first),
+                    columns: n,
+                    add,
+                };
+                self.task(&a, task.first, packed, words, result);
+                if last {
+                    // SAFETY: all columns are made, and what lies between wider rows is
+                    // initialised.
+                    unsafe { task.finish(then) };
+                }
+            });
         }
     }
 
@@ -101,7 +106,7 @@ impl Halves {
                 self.pack(from, lane + whole, LANES, words, last);
             });
         // SAFETY: the tasks together packed panels into all of it.
-        unsafe { packed(room) }
+        unsafe { written(room) }
     }
 
     /// The rows of `a` from `first` on that belong to `result`, times all columns.
@@ -121,7 +126,7 @@ impl Halves {
             let room = &mut room.spare_capacity_mut()[..rows.next_multiple_of(ROWS) * stretch];
             self.pack(&a, first, ROWS, stretch, room);
             // SAFETY: panels were just packed into all of it.
-            let rows_packed = unsafe { packed(room) };
+            let rows_packed = unsafe { written(room) };
             let mut columns = columns;
             for column in (0..n).step_by(COLUMNS) {
                 let panel = COLUMNS.min((n - column).next_multiple_of(LANES));
@@ -151,17 +156,6 @@ struct Result<'a> {
     columns: usize,
     /// Whether it is added to what is there.
     add: bool,
-}
-
-/// What was packed into `room`.
-///
-/// # Safety
-///
-/// All of it was written.
-unsafe fn packed(room: &mut [MaybeUninit<u32>]) -> &[u32] {
-    let words: *const [MaybeUninit<u32>] = room;
-    // SAFETY: the caller's promise; the layout is that of `u32`.
-    unsafe { &*(words as *const [u32]) }
 }
 
 /// Rows of a task of `m` in all, such that the thread with most of them has fewest; of ways

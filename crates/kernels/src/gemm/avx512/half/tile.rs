@@ -9,9 +9,8 @@ use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
 use super::Halves;
+use crate::gemm::avx512::turn::LANES;
 
-/// Words in a vector.
-pub(super) const LANES: usize = 16;
 /// Rows of a tile.
 pub(super) const ROWS: usize = 12;
 /// Columns of a tile: two vectors, so that its sums take 24 of 32 registers.
