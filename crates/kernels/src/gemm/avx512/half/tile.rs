@@ -71,6 +71,12 @@ impl Halves {
 fn multiply<const V: usize>(a: &[u32], b: &[u32], mut tile: Tile<'_>) {
     let words = a.len() / ROWS;
     assert!(a.len() == words * ROWS && b.len() == words * V * LANES);
+    // The result is asked for, to be written.
+    for row in 0..tile.rows {
+        for line in tile.row(row).chunks(LANES) {
+            _mm_prefetch::<_MM_HINT_ET0>(line.as_ptr().cast());
+        }
+    }
     let mut sums = [[_mm512_setzero_ps(); V]; ROWS];
     let (a, b) = (a.as_ptr(), b.as_ptr());
     for p in 0..words {
