@@ -1,6 +1,6 @@
 //! Products by vectors of 512 bits where there are none.
 
-use super::Mat;
+use super::matrix::Mat;
 use super::room::{Room, Then};
 use crate::{Precision, Real};
 

@@ -13,8 +13,9 @@ use std::mem::MaybeUninit;
 use gemm::Parallelism;
 use rayon::prelude::*;
 
+use super::matrix::Mat;
 use super::room::Room;
-use super::{Mat, row};
+use super::row;
 use crate::parallel::rows_a_piece;
 use crate::{Real, simd};
 

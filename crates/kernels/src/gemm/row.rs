@@ -9,7 +9,7 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use super::Mat;
+use super::matrix::Mat;
 use crate::Real;
 use crate::simd::{Kernel, Lanes, prefetch};
 

@@ -69,16 +69,22 @@ pub trait Lanes: Copy + Send + Sync {
         self.splat(<Self::Elem as candle_core::WithDType>::from_f64(x))
     }
 
-    /// `tanh x`, through the exponential of `-2|x|`.
+    /// `tanh x = sign(x) (1 - t) / (1 + t)` with `t = e^(-2|x|)`, which never overflows.
     #[inline(always)]
     fn tanh(self, x: Self::V) -> Self::V {
-        math::tanh(self, x)
+        let one = self.constant(1.0);
+        let t = self.exp(self.mul(self.abs(x), self.constant(-2.0)));
+        let positive = self.div(self.sub(one, t), self.add(one, t));
+        let negative = self.sub(self.zero(), positive);
+        self.select_lt(x, self.zero(), negative, positive)
     }
 
     /// `1 / (1 + e^-x)`
     #[inline(always)]
     fn sigmoid(self, x: Self::V) -> Self::V {
-        math::sigmoid(self, x)
+        let one = self.constant(1.0);
+        let t = self.exp(self.sub(self.zero(), x));
+        self.div(one, self.add(one, t))
     }
 }
 

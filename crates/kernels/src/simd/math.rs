@@ -6,8 +6,6 @@
 use candle_core::cpu::erf::erf_f64 as erf_of;
 use pulp::Simd;
 
-use super::lanes::{Lanes, Single};
-
 /// `e^x` within 2 units in the last place, for `x` in `[-87.3, 88.3]`; clamped
 /// above, zero below, NaN for NaN: a broken score must not look like a small one.
 ///
@@ -19,15 +17,8 @@ pub(super) fn exp_f32<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2^23
     const LOWEST: f32 = -87.336_54;
     const HIGHEST: f32 = 88.376_26;
-    let c = |x| simd.splat_f32s(x);
-    let clamped = simd.min_f32s(simd.max_f32s(x, c(LOWEST)), c(HIGHEST));
-    let shifted = simd.mul_add_e_f32s(clamped, c(std::f32::consts::LOG2_E), c(ROUND));
-    let n = simd.sub_f32s(shifted, c(ROUND));
-    let r = simd.mul_add_e_f32s(n, c(-0.693_359_4), clamped);
-    let r = simd.mul_add_e_f32s(n, c(2.121_944_4e-4), r);
-
-    let mut p = c(1.987_569_1e-4);
-    for coefficient in [
+    const POWERS: [f32; 8] = [
+        1.987_569_1e-4,
         1.398_199_9e-3,
         8.333_452e-3,
         4.166_579_6e-2,
@@ -35,9 +26,15 @@ pub(super) fn exp_f32<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
         0.5,
         1.0,
         1.0,
-    ] {
-        p = simd.mul_add_e_f32s(p, r, c(coefficient));
-    }
+    ];
+    let c = |x| simd.splat_f32s(x);
+    let clamped = simd.min_f32s(simd.max_f32s(x, c(LOWEST)), c(HIGHEST));
+    let shifted = simd.mul_add_e_f32s(clamped, c(std::f32::consts::LOG2_E), c(ROUND));
+    let n = simd.sub_f32s(shifted, c(ROUND));
+    let r = simd.mul_add_e_f32s(n, c(-0.693_359_4), clamped);
+    let r = simd.mul_add_e_f32s(n, c(2.121_944_4e-4), r);
+
+    let p = horner(simd, POWERS, r);
 
     let exponent =
         simd.wrapping_dyn_shl_u32s(simd.transmute_u32s_f32s(shifted), simd.splat_u32s(23));
@@ -71,22 +68,23 @@ pub(super) fn erf_f32<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
         -1.287_175_2e-1,
         0.0,
     ];
-    let lanes = Single(simd);
-    let near = lanes.mul_add(horner(lanes, NEAR, lanes.mul(x, x)), x, x);
-    let magnitude = lanes.abs(x);
-    let exponent = lanes.sub(horner(lanes, FAR, magnitude), magnitude);
-    let positive = lanes.sub(lanes.splat(1.0), lanes.exp(exponent));
-    let negative = lanes.sub(lanes.zero(), positive);
-    let far = lanes.select_lt(x, lanes.zero(), negative, positive);
-    lanes.select_lt(magnitude, lanes.splat(SPLIT), near, far)
+    let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
+    let near = simd.mul_add_e_f32s(horner(simd, NEAR, simd.mul_f32s(x, x)), x, x);
+    let magnitude = simd.abs_f32s(x);
+    let exponent = simd.sub_f32s(horner(simd, FAR, magnitude), magnitude);
+    let positive = simd.sub_f32s(one, exp_f32(simd, exponent));
+    let negative = simd.sub_f32s(zero, positive);
+    let far = simd.select_f32s(simd.less_than_f32s(x, zero), negative, positive);
+    let is_near = simd.less_than_f32s(magnitude, simd.splat_f32s(SPLIT));
+    simd.select_f32s(is_near, near, far)
 }
 
 /// The polynomial at `x`, highest power first.
 #[inline(always)]
-fn horner<L: Lanes, const N: usize>(lanes: L, coefficients: [L::Elem; N], x: L::V) -> L::V {
-    let mut sum = lanes.splat(coefficients[0]);
-    for coefficient in &coefficients[1..] {
-        sum = lanes.mul_add(sum, x, lanes.splat(*coefficient));
+fn horner<S: Simd, const N: usize>(simd: S, coefficients: [f32; N], x: S::f32s) -> S::f32s {
+    let mut sum = simd.splat_f32s(coefficients[0]);
+    for &coefficient in &coefficients[1..] {
+        sum = simd.mul_add_e_f32s(sum, x, simd.splat_f32s(coefficient));
     }
     sum
 }
@@ -120,26 +118,9 @@ fn lanewise<S: Simd>(x: S::f64s, f: impl Fn(f64) -> f64) -> S::f64s {
     S::as_simd_f64s(values).0[0]
 }
 
-/// `sign(x) (1 - t) / (1 + t)` with `t = e^(-2|x|)`, which never overflows.
-#[inline(always)]
-pub(super) fn tanh<L: Lanes>(lanes: L, x: L::V) -> L::V {
-    let one = lanes.constant(1.0);
-    let t = lanes.exp(lanes.mul(lanes.abs(x), lanes.constant(-2.0)));
-    let positive = lanes.div(lanes.sub(one, t), lanes.add(one, t));
-    let negative = lanes.sub(lanes.zero(), positive);
-    lanes.select_lt(x, lanes.zero(), negative, positive)
-}
-
-#[inline(always)]
-pub(super) fn sigmoid<L: Lanes>(lanes: L, x: L::V) -> L::V {
-    let one = lanes.constant(1.0);
-    let t = lanes.exp(lanes.sub(lanes.zero(), x));
-    lanes.div(one, lanes.add(one, t))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Kernel, Real, map};
+    use super::super::{Kernel, Lanes, Real, map};
     use super::*;
 
     type Unary = fn(f64) -> f64;

@@ -4,7 +4,7 @@ mod half;
 mod single;
 mod turn;
 
-use super::Mat;
+use super::matrix::Mat;
 use super::room::{Room, Then};
 use crate::{Precision, Real};
 use half::Halves;

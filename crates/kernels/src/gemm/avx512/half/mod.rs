@@ -15,7 +15,7 @@ use std::mem::MaybeUninit;
 use rayon::prelude::*;
 
 use super::turn::LANES;
-use crate::gemm::Mat;
+use crate::gemm::matrix::Mat;
 use crate::gemm::room::{Room, Then, written};
 use pack::Side;
 use tile::{COLUMNS, ROWS, Tile};

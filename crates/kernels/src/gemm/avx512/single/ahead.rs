@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::gemm::Mat;
+use crate::gemm::matrix::Mat;
 
 /// Bytes of a line of a cache.
 const LINE: usize = 64;

@@ -11,7 +11,7 @@ mod sums;
 mod tile;
 
 use crate::Real;
-use crate::gemm::Mat;
+use crate::gemm::matrix::Mat;
 use crate::gemm::room::{Room, Then};
 use tile::ROWS;
 

@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use super::Singles;
 use super::rows::STRETCH;
 use super::tile::COLUMNS;
-use crate::gemm::Mat;
 use crate::gemm::avx512::turn::{LANES, transposed};
+use crate::gemm::matrix::Mat;
 use crate::gemm::room::written;
 
 impl Singles {

@@ -10,8 +10,8 @@ use rayon::prelude::*;
 use super::ahead::{Ahead, Region};
 use super::tile::{COLUMNS, ROWS, Tile};
 use super::{Singles, rows_a_task};
-use crate::gemm::Mat;
 use crate::gemm::avx512::turn::LANES;
+use crate::gemm::matrix::Mat;
 use crate::gemm::room::{Room, Then};
 
 /// Numbers of both matrices that a task goes over at one time, 320 KiB of them: with those

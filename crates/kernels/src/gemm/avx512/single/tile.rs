@@ -5,8 +5,8 @@ use std::mem::MaybeUninit;
 
 use super::Singles;
 use super::ahead::Ahead;
-use crate::gemm::Mat;
 use crate::gemm::avx512::turn::LANES;
+use crate::gemm::matrix::Mat;
 
 /// Rows of a tile.
 pub(super) const ROWS: usize = 6;
