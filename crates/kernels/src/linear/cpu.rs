@@ -164,8 +164,7 @@ pub(super) fn weight_grad<T: Real>(
     let x = Mat::new(x, n, d_in);
     if sizes.precision == Precision::F32 && d_in > out && n > d_in {
         // Sums over many rows take less time when the result is higher than wide: on Zen 4
-        // 512 by 128 runs at 191 GFLOP/s, 128 by 512 at 166 (with the `gemm` crate at 168 and
-        // 138).
+        // 512 by 128 ran at 191 GFLOP/s, 128 by 512 at 166 (by the `gemm` crate at 168 and 138).
         write_turned(&product(sizes.precision, x.t(), g), out, dw, accumulate);
     } else {
         let dw = MatMut::new(dw, out, d_in);

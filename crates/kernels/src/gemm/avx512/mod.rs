@@ -31,7 +31,7 @@ impl Wide {
             Precision::F32 => None,
             Precision::Bf16 => Halves::detect().map(Self::Halves),
         };
-        halves.or_else(|| Singles::detect(a, b).map(Self::Singles))
+        halves.or_else(|| Singles::of(a, b).map(Self::Singles))
     }
 
     /// `dst (+)= a b`, then `then` for some rows after the other, each once, by the thread that
@@ -56,4 +56,13 @@ impl Wide {
             }
         }
     }
+}
+
+/// Rows of a task of `m` in all, in up to `most_panels` panels of `height` rows, such that the
+/// thread with most rows has fewest; of ways that are as good, the one of fewest tasks.
+fn rows_a_task(m: usize, height: usize, most_panels: usize) -> usize {
+    let threads = rayon::current_num_threads();
+    let most = |rows: &usize| m.div_ceil(*rows).div_ceil(threads) * rows;
+    let ways = (1..=most_panels).rev().map(|panels| panels * height);
+    ways.min_by_key(most).unwrap_or(height)
 }

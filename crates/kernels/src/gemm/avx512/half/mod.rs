@@ -14,6 +14,7 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
+use super::rows_a_task;
 use super::turn::LANES;
 use crate::gemm::matrix::Mat;
 use crate::gemm::room::{Room, Then, written};
@@ -57,7 +58,7 @@ impl Halves {
         let width = dst.width;
         let (a, b) = (side(a), side(b.t()));
         let (m, n) = (a.lanes, b.lanes);
-        let rows = rows_a_task(m, rayon::current_num_threads());
+        let rows = rows_a_task(m, ROWS, MOST_PANELS);
         let depth = a.depth.min(2 * DEPTH);
         let mut room = Vec::with_capacity(n.next_multiple_of(LANES) * depth.div_ceil(2));
         for start in (0..a.depth).step_by(2 * DEPTH) {
@@ -156,14 +157,6 @@ struct Result<'a> {
     columns: usize,
     /// Whether it is added to what is there.
     add: bool,
-}
-
-/// Rows of a task of `m` in all, such that the thread with most of them has fewest; of ways
-/// that are as good, the one of fewest tasks.
-fn rows_a_task(m: usize, threads: usize) -> usize {
-    let most = |rows: &usize| m.div_ceil(*rows).div_ceil(threads) * rows;
-    let ways = (1..=MOST_PANELS).rev().map(|panels| panels * ROWS);
-    ways.min_by_key(most).unwrap_or(ROWS)
 }
 
 /// The rows of `matrix` as lanes.

@@ -13,7 +13,6 @@ mod tile;
 use crate::Real;
 use crate::gemm::matrix::Mat;
 use crate::gemm::room::{Room, Then};
-use tile::ROWS;
 
 /// Rows of a result from which on packing the right matrix pays.
 const FEWEST_ROWS: usize = 64;
@@ -27,7 +26,7 @@ pub(in crate::gemm) struct Singles(());
 
 impl Singles {
     /// If the machine has them, and `a b` is a product that is made faster here.
-    pub(super) fn detect<T: Real>(a: Mat<'_, T>, b: Mat<'_, T>) -> Option<Self> {
+    pub(super) fn of<T: Real>(a: Mat<'_, T>, b: Mat<'_, T>) -> Option<Self> {
         let pays = if is_sum(a, b) {
             a.cols >= FEWEST_TERMS && b.cols >= FEWEST_COLUMNS
         } else {
@@ -62,13 +61,4 @@ impl Singles {
 /// Whether `a b` adds up products of rows: both sides are many rows.
 fn is_sum<T: Copy>(a: Mat<'_, T>, b: Mat<'_, T>) -> bool {
     a.col_stride != 1 && a.row_stride == 1 && b.col_stride == 1
-}
-
-/// Rows of a task of `m` in all, at most `panels` of [`ROWS`], such that the thread with most
-/// of them has fewest; of ways that are as good, the one of fewest tasks.
-fn rows_a_task(m: usize, panels: usize) -> usize {
-    let threads = rayon::current_num_threads();
-    let most = |rows: &usize| m.div_ceil(*rows).div_ceil(threads) * rows;
-    let ways = (1..=panels).rev().map(|panels| panels * ROWS);
-    ways.min_by_key(most).unwrap_or(ROWS)
 }

@@ -7,9 +7,10 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
+use super::Singles;
 use super::ahead::{Ahead, Region};
 use super::tile::{COLUMNS, ROWS, Tile};
-use super::{Singles, rows_a_task};
+use crate::gemm::avx512::rows_a_task;
 use crate::gemm::avx512::turn::LANES;
 use crate::gemm::matrix::Mat;
 use crate::gemm::room::{Room, Then};
@@ -43,7 +44,7 @@ impl Singles {
     ) {
         let width = dst.width;
         let (m, n, k) = (a.rows, b.cols, a.cols);
-        let rows = rows_a_task(m, (RESULT / n / ROWS).clamp(1, MOST_PANELS));
+        let rows = rows_a_task(m, ROWS, (RESULT / n / ROWS).clamp(1, MOST_PANELS));
         let depth = k.min(DEPTH);
         let columns = (PACKED / depth).next_multiple_of(COLUMNS).min(n);
         let mut room = Vec::with_capacity(columns.next_multiple_of(LANES) * depth);

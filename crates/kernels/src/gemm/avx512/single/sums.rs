@@ -7,9 +7,10 @@
 
 use rayon::prelude::*;
 
+use super::Singles;
 use super::ahead::{Ahead, Region};
 use super::tile::{COLUMNS, ROWS, Tile};
-use super::{Singles, rows_a_task};
+use crate::gemm::avx512::rows_a_task;
 use crate::gemm::avx512::turn::LANES;
 use crate::gemm::matrix::Mat;
 use crate::gemm::room::{Room, Then};
@@ -41,7 +42,7 @@ impl Singles {
     ) {
         let (width, add) = (dst.width, dst.accumulate);
         let (m, n, k) = (a.rows, b.cols, a.cols);
-        let rows = rows_a_task(m, MOST_PANELS);
+        let rows = rows_a_task(m, ROWS, MOST_PANELS);
         // By the shape alone: the bits of a sum depend on where it is cut.
         let most = m.min(MOST_PANELS * ROWS) + n.min(MOST_COLUMNS);
         let terms = (BLOCK / most).clamp(FEWEST_TERMS, MOST_TERMS);
