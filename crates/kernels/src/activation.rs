@@ -26,6 +26,18 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// What the GPU kernels know it by: see `cuda/activation.cuh`.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn number(self) -> u32 {
+        match self {
+            Self::GeluTanh => 0,
+            Self::GeluErf => 1,
+            Self::Silu => 2,
+            Self::Relu => 3,
+            Self::Tanh => 4,
+        }
+    }
+
     /// `f(x)`
     #[inline(always)]
     pub(crate) fn apply<L: Lanes>(self, lanes: L, x: L::V) -> L::V {

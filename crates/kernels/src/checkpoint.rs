@@ -3,8 +3,8 @@
 use candle_core::{Result, Tensor, bail};
 
 use crate::Precision;
-use crate::storage::{values, with_real};
-use crate::tape::{Backward, Node, Segment, record};
+use crate::storage::copied;
+use crate::tape::{Backward, Node, Segment, record_storage};
 
 /// The result of `f`, without what its operations keep for the backward pass: that calls
 /// `f` again, and goes back through what this second call recorded.
@@ -53,17 +53,15 @@ pub fn checkpoint(
     if segment.leaves().iter().all(|leaf| leaf.id() == output.id()) {
         return Ok(output.clone());
     }
-    with_real!(output, T => {
-        let (y, shape) = (values::<T>(output)?.to_vec(), output.shape().clone());
-        let leaves = segment.leaves().to_vec();
-        drop(segment);
-        let node = Checkpoint {
-            f,
-            inputs,
-            precision: Precision::current(),
-        };
-        record(node, &leaves.iter().collect::<Vec<_>>(), y, shape)
-    })
+    let (y, shape) = (copied(output)?, output.shape().clone());
+    let leaves = segment.leaves().to_vec();
+    drop(segment);
+    let node = Checkpoint {
+        f,
+        inputs,
+        precision: Precision::current(),
+    };
+    record_storage(node, &leaves.iter().collect::<Vec<_>>(), y, shape)
 }
 
 /// Arguments: the tensors on the tape that `f` reads.

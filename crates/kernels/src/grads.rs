@@ -10,8 +10,11 @@
 
 pub(crate) mod slots;
 
+use std::borrow::Cow;
+
 use candle_core::{Result, Tensor, Var};
 
+use crate::memory::Memory;
 use crate::tape;
 use slots::{Lent, Slots};
 
@@ -53,23 +56,48 @@ impl FlatGrads {
             store.insert_id(id, grad.detach());
             self.0.add(id, &grad)?;
         }
-        self.0.fill_empty();
-        Ok(())
+        self.0.fill_empty()
     }
 
-    /// All gradients, parameter after parameter; zero where none arrived.
-    pub fn values(&self) -> &[f32] {
-        &self.0.data
+    /// All gradients, parameter after parameter, zero where none arrived: a copy if they lie
+    /// on a GPU.
+    ///
+    /// # Errors
+    ///
+    /// Fails if they cannot be copied.
+    pub fn values(&self) -> Result<Cow<'_, [f32]>> {
+        self.0.memory.to_host()
     }
 
-    /// All gradients, to be changed in place (clipping, averaging).
-    pub fn values_mut(&mut self) -> &mut [f32] {
-        &mut self.0.data
+    /// Euclidean norm of all gradients together, added up in `f64`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if they lie on a GPU that fails.
+    pub fn norm(&self) -> Result<f64> {
+        match &self.0.memory {
+            Memory::Host(grads) => Ok(crate::optim::global_norm(grads)),
+            #[cfg(feature = "cuda")]
+            Memory::Gpu(grads) => crate::optim::norm_on_gpu(grads),
+        }
     }
 
-    /// The gradients of one parameter, flat, or `None` if it has no slot.
-    pub fn of(&self, param: &Var) -> Option<&[f32]> {
-        self.0.of(param.id())
+    /// The gradients of one parameter, flat, or `None` if it has no slot: a copy if they lie
+    /// on a GPU.
+    ///
+    /// # Errors
+    ///
+    /// As [`FlatGrads::values`].
+    pub fn of(&self, param: &Var) -> Result<Option<Cow<'_, [f32]>>> {
+        let range = self.0.range_of(param.id());
+        range
+            .map(|range| self.0.memory.part_to_host(range))
+            .transpose()
+    }
+
+    /// The memory that all gradients lie in.
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.0.memory
     }
 }
 

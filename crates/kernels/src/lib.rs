@@ -14,6 +14,8 @@ mod checkpoint;
 mod concat;
 mod cross_entropy;
 mod ctc;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod dropout;
 mod edge_attention;
 mod edge_sum;
@@ -22,6 +24,7 @@ mod embedding;
 mod gemm;
 mod grads;
 mod linear;
+mod memory;
 mod norm;
 pub mod optim;
 mod parallel;
@@ -54,6 +57,8 @@ pub use cross_entropy::{
     linear_cross_entropy_eval,
 };
 pub use ctc::{Ctc, LabelSequences, ctc_loss, ctc_losses, ctc_min_frames};
+#[cfg(feature = "cuda")]
+pub use cuda::{n_gpus, open_gpu};
 pub use dropout::dropout;
 pub use edge_attention::{
     EdgeAttention, EdgeBias, GatAttention, edge_attention, edge_attention_packed,

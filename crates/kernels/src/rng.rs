@@ -58,6 +58,13 @@ impl Key {
         [self.seed as u32, (self.seed >> 32) as u32 ^ domain]
     }
 
+    /// What a GPU draws from: both words of Philox's key, then the upper two of its counter.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn words_of_key(self) -> [u32; 4] {
+        let ([k0, k1], [_, _, c2, c3]) = (self.philox_key(), self.counter(0));
+        [k0, k1, c2, c3]
+    }
+
     /// The words at `64 · index .. 64 · (index + 1)`, the same as one by one.
     #[inline(always)]
     pub(crate) fn words64(self, index: u64) -> [u32; 64] {

@@ -35,12 +35,37 @@ impl<T: Real> Node for Scaled<T> {
     }
 
     fn backward(&self, pass: &Backward<'_>) -> Result<Vec<Option<Tensor>>> {
+        #[cfg(feature = "cuda")]
+        if let Some(device) = crate::cuda::device_of(pass.grad) {
+            return self.backward_on_gpu(device, pass);
+        }
         let by = values::<T>(pass.grad)?[0];
         let deliver = |(arg, grad): (usize, &Option<Tensor>)| match grad {
             None => Ok(None),
             Some(grad) => pass.deliver(arg, |into: &mut [T], accumulate| {
                 write_scaled(by, &values(grad)?, into, accumulate);
                 Ok(())
+            }),
+        };
+        self.grads.iter().enumerate().map(deliver).collect()
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl<T: Real> Scaled<T> {
+    fn backward_on_gpu(
+        &self,
+        device: &candle_core::CudaDevice,
+        pass: &Backward<'_>,
+    ) -> Result<Vec<Option<Tensor>>> {
+        use crate::add::write_scaled_on_gpu;
+        use crate::cuda::pointer;
+        let by = pointer::<T>(pass.grad)?;
+        let deliver = |(arg, grad): (usize, &Option<Tensor>)| match grad {
+            None => Ok(None),
+            Some(grad) => pass.deliver_on_gpu::<T>(arg, |into, accumulate| {
+                let n = grad.elem_count();
+                write_scaled_on_gpu::<T>(device, pointer::<T>(grad)?, by, into, n, accumulate)
             }),
         };
         self.grads.iter().enumerate().map(deliver).collect()

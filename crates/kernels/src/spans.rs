@@ -17,6 +17,8 @@ pub struct Spans {
     /// Query and key rows of each segment.
     segments: Vec<(Range<u32>, Range<u32>)>,
     n_keys: u32,
+    #[cfg(feature = "cuda")]
+    copies: crate::attention::Copies,
 }
 
 impl Spans {
@@ -64,6 +66,8 @@ impl Spans {
             end,
             segments,
             n_keys: next_key,
+            #[cfg(feature = "cuda")]
+            copies: crate::attention::Copies::default(),
         })
     }
 
@@ -85,6 +89,12 @@ impl Spans {
     /// Key rows that query row `i` reads.
     pub fn keys(&self, i: usize) -> Range<usize> {
         self.start[i] as usize..self.end[i] as usize
+    }
+
+    /// What GPUs hold of these spans.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn copies(&self) -> &crate::attention::Copies {
+        &self.copies
     }
 
     /// Number of (query, key) pairs, the work of attention.

@@ -6,7 +6,8 @@ use std::ops::{Deref, Range};
 
 use candle_core::backend::BackendStorage;
 use candle_core::{
-    CpuStorage, DType, InplaceOp1, Layout, Result, Shape, Storage, StorageRef, Tensor, Var, bail,
+    CpuStorage, DType, InplaceOp1, Layout, Result, Shape, Storage, StorageRef, Tensor, Var,
+    WithDType, bail,
 };
 
 use crate::Real;
@@ -126,6 +127,21 @@ impl<T: Real, F: FnOnce(&mut Vec<T>, Range<usize>)> InplaceOp1 for Change<T, F> 
         change(all, start..end);
         Ok(())
     }
+}
+
+/// A copy of the values of `x` in memory of its own, where `x` is.
+///
+/// # Errors
+///
+/// As [`values`], but on a GPU, too.
+pub(crate) fn copied(x: &Tensor) -> Result<Storage> {
+    with_real!(x, T => {
+        #[cfg(feature = "cuda")]
+        if let Some(device) = crate::cuda::device_of(x) {
+            return Ok(crate::cuda::copied::<T>(device, x)?.into_storage());
+        }
+        Ok(Storage::Cpu(T::to_cpu_storage_owned(values::<T>(x)?.to_vec())))
+    })
 }
 
 /// A tensor on the CPU that owns `values` and carries no graph.

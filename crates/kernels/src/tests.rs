@@ -93,15 +93,16 @@ fn train() -> Result<Vec<u64>> {
         let loss = graph(&vars)?;
         bits.push(u64::from(loss.to_scalar::<f32>()?.to_bits()));
         grads.backward(loss)?;
-        bits.extend(grads.values().iter().map(|g| u64::from(g.to_bits())));
-        bits.push(global_norm(grads.values()).to_bits());
+        let values = grads.values()?;
+        bits.extend(values.iter().map(|g| u64::from(g.to_bits())));
+        bits.push(global_norm(&values).to_bits());
         let update = Update {
             step,
             lr: 0.01,
             weight_decay: 0.1,
             grad_scale: 0.5,
         };
-        optimizer.step(grads.values(), &update)?;
+        optimizer.step_by(&grads, &update)?;
     }
     bits.extend(flatten(&vars)?.iter().map(|p| u64::from(p.to_bits())));
     Ok(bits)

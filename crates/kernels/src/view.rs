@@ -24,6 +24,41 @@ pub(crate) struct Rows<'a, T> {
     stride: usize,
 }
 
+/// Number of rows of `x`, of shape `[n, width]` or `[n, heads, width / heads]`, and what lies
+/// between the starts of two.
+///
+/// # Errors
+///
+/// Fails if `x` has another shape, or its rows are not contiguous.
+pub(crate) fn rows_of(
+    x: &Tensor,
+    name: &str,
+    heads: usize,
+    width: usize,
+) -> Result<(usize, usize)> {
+    let n = match x.dims() {
+        &[n, all] if all == width => n,
+        &[n, h, d] if h == heads && h * d == width => n,
+        other => bail!(
+            "attention: {name} of shape {other:?}, expected [n, {width}] or [n, {heads}, {}]",
+            width / heads
+        ),
+    };
+    // Each inner dimension of more than one element continues the one inside it.
+    let inner = x.dims()[1..].iter().zip(&x.stride()[1..]);
+    let contiguous = inner.rev().try_fold(1, |expected, (&size, &stride)| {
+        (size == 1 || stride == expected).then_some(expected * size)
+    });
+    if contiguous.is_none() {
+        bail!(
+            "attention: the rows of {name} are not contiguous, strides {:?} for shape {:?}",
+            x.stride(),
+            x.shape()
+        );
+    }
+    Ok((n, x.stride()[0]))
+}
+
 impl<'a, T: Real> Strided<'a, T> {
     /// Borrows `x`, of shape `[n, width]` or `[n, heads, width / heads]`.
     ///
@@ -32,14 +67,7 @@ impl<'a, T: Real> Strided<'a, T> {
     /// Fails if `x` is not on the CPU, not of type `T`, of another shape, or its
     /// rows are not contiguous.
     pub(crate) fn new(x: &'a Tensor, name: &str, heads: usize, width: usize) -> Result<Self> {
-        let n = match x.dims() {
-            &[n, all] if all == width => n,
-            &[n, h, d] if h == heads && h * d == width => n,
-            other => bail!(
-                "attention: {name} of shape {other:?}, expected [n, {width}] or [n, {heads}, {}]",
-                width / heads
-            ),
-        };
+        let (n, stride) = rows_of(x, name, heads, width)?;
         if x.dtype() != T::DTYPE {
             bail!(
                 "attention: {name} is {:?}, expected {:?}",
@@ -51,19 +79,7 @@ impl<'a, T: Real> Strided<'a, T> {
         if !matches!(*storage, Storage::Cpu(_)) {
             bail!("attention: {name} is not on the CPU");
         }
-        // Each inner dimension of more than one element continues the one inside it.
-        let inner = layout.dims()[1..].iter().zip(&layout.stride()[1..]);
-        let contiguous = inner.rev().try_fold(1, |expected, (&size, &stride)| {
-            (size == 1 || stride == expected).then_some(expected * size)
-        });
-        if contiguous.is_none() {
-            bail!(
-                "attention: the rows of {name} are not contiguous, strides {:?} for shape {:?}",
-                layout.stride(),
-                layout.shape()
-            );
-        }
-        let (start, stride) = (layout.start_offset(), layout.stride()[0]);
+        let start = layout.start_offset();
         Ok(Self {
             storage,
             start,

@@ -85,7 +85,7 @@ impl Run {
         init: Option<Init>,
         options: &Options,
     ) -> Result<Self> {
-        let device = device::open(&config.run, document)?;
+        let device = device::open(config, document)?;
         let open = Open {
             seed: config.run.seed(),
             embedded: Some(embedded::TEXT),
@@ -352,8 +352,8 @@ impl Run {
             state: &self.state,
             model: &self.trainer.weights(),
             metadata: &metadata,
-            optimizer: &self.trainer.optimizer_state(),
-            ema: self.trainer.average().as_deref(),
+            optimizer: &self.trainer.optimizer_state()?,
+            ema: self.trainer.average()?.as_deref(),
         })?;
         Ok(())
     }
@@ -385,7 +385,7 @@ impl Run {
         }
         self.progress.finish();
         let folder = self.dir.model();
-        let (description, weights) = (self.describe(results), self.trainer.result());
+        let (description, weights) = (self.describe(results), self.trainer.result()?);
         match self.base {
             None => model_folder::write(&folder, &description, &weights)?,
             Some(_) => model_folder::write_adapters(&folder, &description, &weights)?,

@@ -167,7 +167,7 @@ impl Case {
         let mut flat = FlatGrads::new(&vars)?;
         flat.backward(self.loss(mask)?)?;
         let slot = |var: &Var| -> Result<Vec<u64>> {
-            let grad = flat.of(var).ok_or("no slot")?;
+            let grad = flat.of(var)?.ok_or("no slot")?;
             Ok(grad.iter().map(|&g| f64::from(g).to_bits()).collect())
         };
         let slots = std::iter::once(Ok(loss.clone())).chain(vars.iter().map(slot));

@@ -58,7 +58,7 @@ fn step(way: Way) -> Result<Vec<Vec<u64>>> {
             let mut flat = FlatGrads::new(&store.vars())?;
             flat.backward(loss)?;
             for var in store.vars() {
-                let grad = flat.of(&var).ok_or("no slot")?;
+                let grad = flat.of(&var)?.ok_or("no slot")?;
                 all.push(grad.iter().map(|&g| f64::from(g).to_bits()).collect());
             }
         }

@@ -4,6 +4,8 @@
 //! applies the non-linearity on the way.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +22,10 @@ use crate::{Activation, Real};
 /// - `x`: any, contiguous
 /// - returns: the same
 pub fn activate(x: &Tensor, f: Activation) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if let Some(device) = crate::cuda::device_of(x) {
+        return with_real!(x, T => cuda::activate::<T>(device, x, f));
+    }
     with_real!(x, T => {
         let x_values = values::<T>(x)?;
         let mut y = buffer::<T>(x_values.len());
@@ -44,6 +50,10 @@ pub fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
         bail!("swiglu: gate of {:?}, up of {:?}", gate.shape(), up.shape());
     }
     same_dtype(gate, [up])?;
+    #[cfg(feature = "cuda")]
+    if let Some(device) = crate::cuda::device_of(gate) {
+        return with_real!(gate, T => cuda::swiglu::<T>(device, gate, up));
+    }
     with_real!(gate, T => {
         let (gate_values, up_values) = (values::<T>(gate)?, values::<T>(up)?);
         let mut y = buffer::<T>(gate_values.len());

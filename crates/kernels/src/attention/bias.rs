@@ -45,15 +45,15 @@ pub(super) struct Table<'a, T> {
 pub(super) const DISTANCES: usize = TILE * BLOCK;
 
 impl RelativeBias {
-    /// Checks the table and positions, and borrows them. `table` stands in for the
+    /// Checks the table and positions; the number of buckets. `table` stands in for the
     /// one in `self`.
-    pub(super) fn borrow<'a, T: Real>(
-        &'a self,
-        table: &'a Tensor,
+    pub(super) fn check(
+        &self,
+        table: &Tensor,
         n_heads: usize,
         n_queries: usize,
         n_keys: usize,
-    ) -> Result<Table<'a, T>> {
+    ) -> Result<usize> {
         let (heads, n_buckets) = table.dims2()?;
         if heads != n_heads || n_buckets == 0 {
             bail!(
@@ -72,6 +72,18 @@ impl RelativeBias {
                 );
             }
         }
+        Ok(n_buckets)
+    }
+
+    /// Checks the table and positions, and borrows them, as [`Self::check`].
+    pub(super) fn borrow<'a, T: Real>(
+        &'a self,
+        table: &'a Tensor,
+        n_heads: usize,
+        n_queries: usize,
+        n_keys: usize,
+    ) -> Result<Table<'a, T>> {
+        let n_buckets = self.check(table, n_heads, n_queries, n_keys)?;
         Ok(Table {
             values: values(table)?,
             n_buckets,

@@ -39,6 +39,16 @@ impl Dropout {
         })
     }
 
+    /// As arguments of a kernel: the words of each query of each head, the key, the threshold
+    /// and the factor.
+    #[cfg(feature = "cuda")]
+    pub(super) fn args<T: Real>(&self) -> [crate::cuda::Arg; 7] {
+        let words = self.tiles as usize * TILE;
+        let [k0, k1, c2, c3] = self.key.words_of_key().map(Into::into);
+        let threshold = self.threshold.into();
+        [words.into(), k0, k1, c2, c3, threshold, T::arg(self.factor)]
+    }
+
     /// Fills `keep`, `[TILE, BLOCK]`: what the weight of each key of a tile and each
     /// query of a block is multiplied by. `first_key` counts from the start of the
     /// segment and starts a tile; `draws` is scratch of the same size.

@@ -10,13 +10,16 @@
 //! - `product`, `softmax`, `bias`, `dropout`, `rotary`, `pack`, `transpose`:
 //!   steps on one tile;
 //! - `call`, `forward`, `backward`: the order of steps, and who does them;
-//! - `arena`: memory; `ahead`: rows that memory is asked for early.
+//! - `arena`: memory; `ahead`: rows that memory is asked for early;
+//! - `cuda`: all of this on a GPU.
 
 mod ahead;
 mod arena;
 mod backward;
 mod bias;
 mod call;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod dropout;
 mod forward;
 mod node;
@@ -37,6 +40,8 @@ use candle_core::{Result, Tensor};
 
 pub use bias::RelativeBias;
 pub(crate) use call::Heads;
+#[cfg(feature = "cuda")]
+pub(crate) use cuda::Copies;
 pub(crate) use forward::ln;
 pub(crate) use operands::{OperandGrads, Operands};
 pub use rotary::Rotary;
@@ -104,7 +109,8 @@ impl Attention {
 /// # Errors
 ///
 /// Fails if shapes, types, spans, positions or tables disagree, if `n_kv_heads`
-/// does not divide `n_heads`, or if the dropout chance is outside `[0, 1)`.
+/// does not divide `n_heads`, if the dropout chance is outside `[0, 1)`, or if a head has more
+/// than 256 channels on a GPU.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, attention: &Attention) -> Result<Tensor> {
     node::forward(&Operands::Separate { q, k, v }, attention)
 }

@@ -32,6 +32,25 @@ impl Attention {
             .unwrap_or_else(|| 1.0 / (self.head_dim as f64).sqrt())
     }
 
+    /// Checks that `n` rows of queries, keys and values are as many as the spans have.
+    pub(super) fn check_rows(&self, n: [usize; 3]) -> Result<()> {
+        let (n_queries, n_keys) = (self.spans.n_queries(), self.spans.n_keys());
+        if n != [n_queries, n_keys, n_keys] {
+            bail!(
+                "attention: q, k, v have {n:?} rows, the spans {n_queries} queries and {n_keys} keys"
+            );
+        }
+        Ok(())
+    }
+
+    /// Checks the chance that a weight is dropped; `None` if it is zero.
+    pub(super) fn dropout(&self, n_queries: usize, n_keys: usize) -> Result<Option<Dropout>> {
+        self.dropout
+            .filter(|(chance, _)| *chance != 0.0)
+            .map(|(chance, key)| Dropout::new(chance, key, n_queries, n_keys))
+            .transpose()
+    }
+
     /// Checks everything, and lends it to `run`. `table` stands in for the table of
     /// the bias.
     pub(super) fn call<T: Real, R>(
@@ -42,13 +61,8 @@ impl Attention {
     ) -> Result<R> {
         let heads = self.heads()?;
         let borrowed = operands.borrow::<T>(&heads)?;
+        self.check_rows(borrowed.n())?;
         let (n_queries, n_keys) = (self.spans.n_queries(), self.spans.n_keys());
-        if borrowed.n() != [n_queries, n_keys, n_keys] {
-            bail!(
-                "attention: q, k, v have {:?} rows, the spans {n_queries} queries and {n_keys} keys",
-                borrowed.n()
-            );
-        }
         let [q, k, v] = borrowed.rows(&heads);
         let rotary = self.rotary.as_ref();
         let bias = self.bias.as_ref().zip(table);
@@ -65,11 +79,7 @@ impl Attention {
             bias: bias
                 .map(|(bias, table)| bias.borrow(table, heads.n_heads, n_queries, n_keys))
                 .transpose()?,
-            dropout: self
-                .dropout
-                .filter(|(chance, _)| *chance != 0.0)
-                .map(|(chance, key)| Dropout::new(chance, key, n_queries, n_keys))
-                .transpose()?,
+            dropout: self.dropout(n_queries, n_keys)?,
         };
         run(&call)
     }
@@ -80,6 +90,12 @@ pub(super) fn forward(operands: &Operands<'_>, attention: &Attention) -> Result<
     let table = attention.bias.as_ref().map(|bias| &bias.table);
     let args: Vec<&Tensor> = operands.tensors().into_iter().chain(table).collect();
     same_dtype(args[0], args.iter().copied())?;
+    #[cfg(feature = "cuda")]
+    if let Some(device) = crate::cuda::device_of(args[0]) {
+        return with_real!(args[0], T => {
+            super::cuda::forward::<T>(device, operands, attention, &args)
+        });
+    }
     with_real!(args[0], T => {
         let heads = attention.heads()?;
         let (n, width) = (attention.spans.n_queries(), heads.q_width());

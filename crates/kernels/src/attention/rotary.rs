@@ -43,13 +43,8 @@ pub(crate) struct Tables<'a, T> {
 }
 
 impl Rotary {
-    /// Checks the tables and positions, and borrows them.
-    pub(crate) fn tables<T: Real>(
-        &self,
-        head_dim: usize,
-        n_queries: usize,
-        n_keys: usize,
-    ) -> Result<Tables<'_, T>> {
+    /// Checks the tables and positions; half the number of turned channels.
+    pub(crate) fn check(&self, head_dim: usize, n_queries: usize, n_keys: usize) -> Result<usize> {
         let (n_positions, half) = self.cos.dims2()?;
         if self.sin.dims() != [n_positions, half] || 2 * half > head_dim {
             bail!(
@@ -74,6 +69,17 @@ impl Rotary {
                 );
             }
         }
+        Ok(half)
+    }
+
+    /// Checks the tables and positions, and borrows them.
+    pub(crate) fn tables<T: Real>(
+        &self,
+        head_dim: usize,
+        n_queries: usize,
+        n_keys: usize,
+    ) -> Result<Tables<'_, T>> {
+        let half = self.check(head_dim, n_queries, n_keys)?;
         Ok(Tables {
             cos: values(&self.cos)?,
             sin: values(&self.sin)?,

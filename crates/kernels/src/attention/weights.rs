@@ -39,6 +39,13 @@ pub fn attention_weights(
             attention.n_heads
         );
     }
+    if !q.device().is_cpu() {
+        let cpu = &candle_core::Device::Cpu;
+        let (q_there, k_there) = (q.to_device(cpu)?, k.to_device(cpu)?);
+        let attention = on_cpu(attention)?;
+        return attention_weights(&q_there, &k_there, &attention, head, queries)?
+            .to_device(q.device());
+    }
     let table = attention.bias.as_ref().map(|bias| &bias.table);
     same_dtype(q, [k].into_iter().chain(table))?;
     let operands = Operands::Separate { q, k, v: k };
@@ -49,6 +56,20 @@ pub fn attention_weights(
         })?;
         Ok(tensor(weights, (n, n_keys)))
     })
+}
+
+/// With tables in the memory of the CPU, which computes for few rows.
+fn on_cpu(attention: &Attention) -> Result<Attention> {
+    let mut moved = attention.clone();
+    let rotary = moved
+        .rotary
+        .iter_mut()
+        .flat_map(|rotary| [&mut rotary.cos, &mut rotary.sin]);
+    let bias = moved.bias.iter_mut().map(|bias| &mut bias.table);
+    for table in rotary.chain(bias) {
+        *table = table.to_device(&candle_core::Device::Cpu)?;
+    }
+    Ok(moved)
 }
 
 /// The weights of one query, `[n_keys]`.

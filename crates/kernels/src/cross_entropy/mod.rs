@@ -7,6 +7,8 @@
 //! The backward pass only multiplies by what comes from above.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod objective;
 #[cfg(test)]
 mod tests;
@@ -48,6 +50,10 @@ pub fn cross_entropy(
 ) -> Result<Tensor> {
     let (n, classes) = logits.dims2()?;
     let objective = objective.resolve(&targets, n, classes)?;
+    #[cfg(feature = "cuda")]
+    if let Some(device) = crate::cuda::device_of(logits) {
+        return with_real!(logits, T => cuda::of_logits::<T>(device, logits, &targets, &objective));
+    }
     with_real!(logits, T => {
         let mut work = values::<T>(logits)?.to_vec();
         let track = tracked([logits]);
@@ -86,6 +92,10 @@ pub fn linear_cross_entropy(
     let head = Head::new(x, w, bias)?;
     let objective = objective.resolve(&targets, head.n, head.classes)?;
     let args: Vec<&Tensor> = [x, w].into_iter().chain(bias).collect();
+    #[cfg(feature = "cuda")]
+    if let Some(device) = crate::cuda::device_of(x) {
+        return with_real!(x, T => cuda::of_linear::<T>(device, &head, &args, &targets, &objective));
+    }
     with_real!(x, T => {
         let mut grads = args.iter().map(|arg| {
             arg.track_op().then(|| buffer::<T>(arg.elem_count()))
@@ -142,6 +152,11 @@ pub fn linear_cross_entropy_eval(
 ) -> Result<Score> {
     let head = Head::new(x, w, bias)?;
     let objective = objective.resolve(targets, head.n, head.classes)?;
+    #[cfg(feature = "cuda")]
+    if let Some(device) = crate::cuda::device_of(x) {
+        let args: Vec<&Tensor> = [x, w].into_iter().chain(bias).collect();
+        return with_real!(x, T => cuda::score::<T>(device, &head, &args, targets, &objective));
+    }
     with_real!(x, T => {
         let mut score = Score { n_valid: objective.n_valid, ..Score::default() };
         let (x, w) = (values::<T>(x)?, values::<T>(w)?);
@@ -169,6 +184,10 @@ pub fn argmax_rows(x: &Tensor) -> Result<Vec<u32>> {
     let (n, classes) = x.dims2()?;
     if n > 0 && classes == 0 {
         bail!("argmax: {n} rows have no columns");
+    }
+    #[cfg(feature = "cuda")]
+    if let Some(device) = crate::cuda::device_of(x) {
+        return with_real!(x, T => cuda::argmax::<T>(device, x));
     }
     with_real!(x, T => Ok(cpu::argmax(&values::<T>(x)?, classes)))
 }

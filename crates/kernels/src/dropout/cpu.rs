@@ -10,10 +10,10 @@ use crate::simd::{Kernel, Lanes};
 /// Which elements are kept, and what they are multiplied by.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Keep {
-    key: Key,
+    pub(super) key: Key,
     /// Words from here on are kept.
-    threshold: u32,
-    scale: f64,
+    pub(super) threshold: u32,
+    pub(super) scale: f64,
 }
 
 impl Keep {

@@ -1,6 +1,8 @@
 //! Dropout without a mask: which elements are dropped is a function of the key.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 #[cfg(test)]
 mod tests;
 
@@ -41,11 +43,15 @@ pub fn dropout(x: &Tensor, residual: Option<&Tensor>, p: f32, key: Key) -> Resul
     }
     let args: Vec<&Tensor> = std::iter::once(x).chain(residual).collect();
     same_dtype(x, residual)?;
+    let keep = cpu::Keep::new(p, key);
+    #[cfg(feature = "cuda")]
+    if let Some(device) = crate::cuda::device_of(x) {
+        return with_real!(x, T => cuda::dropout::<T>(device, keep, &args));
+    }
     with_real!(x, T => {
         let x_values = values::<T>(x)?;
         let residual = residual.map(values::<T>).transpose()?;
         let mut y = buffer::<T>(x_values.len());
-        let keep = cpu::Keep::new(p, key);
         cpu::dropout(keep, &x_values, residual.as_deref(), &mut y);
         let elem = std::marker::PhantomData::<T>;
         record(Dropout { keep, elem }, &args, y, x.shape())

@@ -42,11 +42,13 @@ impl Places {
         Self { starts, places }
     }
 
-    fn rows(&self) -> usize {
+    /// Rows of the table.
+    pub(super) fn rows(&self) -> usize {
         self.starts.len() - 1
     }
 
-    fn of(&self, row: usize) -> &[u32] {
+    /// The places that read row `row`.
+    pub(super) fn of(&self, row: usize) -> &[u32] {
         &self.places[self.starts[row]..self.starts[row + 1]]
     }
 }

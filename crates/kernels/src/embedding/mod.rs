@@ -1,6 +1,10 @@
 //! Rows of a table by their index.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
+#[cfg(feature = "cuda")]
+mod lists;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +34,10 @@ pub fn embedding(ids: Arc<[u32]>, table: &Tensor) -> Result<Tensor> {
     let (rows, d) = table.dims2()?;
     if let Some((place, id)) = ids.iter().enumerate().find(|&(_, &id)| id as usize >= rows) {
         bail!("embedding: id {id} at place {place} is not below the {rows} rows of the table");
+    }
+    #[cfg(feature = "cuda")]
+    if let Some(device) = crate::cuda::device_of(table) {
+        return with_real!(table, T => cuda::embedding::<T>(device, ids, table));
     }
     with_real!(table, T => {
         let mut y = buffer::<T>(ids.len() * d);

@@ -8,6 +8,11 @@ use std::ops::Range;
 use candle_core::{DType, Result, Shape, Tensor, TensorId, Var, bail};
 
 use crate::Real;
+#[cfg(feature = "cuda")]
+use crate::add::write_on_gpu;
+#[cfg(feature = "cuda")]
+use crate::cuda::Buffer;
+use crate::memory::Memory;
 use crate::storage::{buffer, tensor, values};
 
 thread_local! {
@@ -18,7 +23,7 @@ thread_local! {
 /// A slot for each parameter, in the order given.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
-    pub(super) data: Vec<f32>,
+    pub(super) memory: Memory,
     slots: HashMap<TensorId, Slot>,
     pub(super) order: Vec<TensorId>,
 }
@@ -34,8 +39,9 @@ impl Slots {
     /// Makes room for the gradients of `params`.
     pub(super) fn new<'a>(params: impl IntoIterator<Item = &'a Var>) -> Result<Self> {
         let mut made = Self::default();
-        let mut end = 0;
+        let (mut first, mut end) = (None, 0);
         for param in params {
+            first = first.or(Some(param));
             if param.dtype() != DType::F32 {
                 bail!(
                     "gradient slots are f32, a parameter of shape {:?} is {:?}",
@@ -54,7 +60,7 @@ impl Slots {
                 },
             );
         }
-        made.data = vec![0.0; end];
+        made.memory = Memory::zeros_beside(first, end)?;
         Ok(made)
     }
 
@@ -65,31 +71,42 @@ impl Slots {
         }
     }
 
-    /// The gradients of the parameter `id`, if it has a slot.
-    pub(super) fn of(&self, id: TensorId) -> Option<&[f32]> {
-        let slot = self.slots.get(&id)?;
-        Some(&self.data[slot.range.clone()])
+    /// Where the gradients of the parameter `id` lie, if it has a slot.
+    pub(super) fn range_of(&self, id: TensorId) -> Option<Range<usize>> {
+        self.slots.get(&id).map(|slot| slot.range.clone())
     }
 
     /// Writes zeros where nothing arrived.
-    pub(super) fn fill_empty(&mut self) {
+    pub(super) fn fill_empty(&mut self) -> Result<()> {
         for slot in self.slots.values_mut().filter(|slot| slot.empty) {
-            self.data[slot.range.clone()].fill(0.0);
+            match &mut self.memory {
+                Memory::Host(data) => data[slot.range.clone()].fill(0.0),
+                #[cfg(feature = "cuda")]
+                Memory::Gpu(data) => {
+                    let at = data.pointer().at::<f32>(slot.range.start);
+                    write_on_gpu::<f32>(data.device(), None, at, slot.range.len(), false)?;
+                }
+            }
         }
+        Ok(())
     }
 
     /// Adds `grad` to the slot of the parameter `id`, which has one.
     pub(super) fn add(&mut self, id: TensorId, grad: &Tensor) -> Result<()> {
         let grad = grad.to_dtype(DType::F32)?.contiguous()?;
-        let grad = values::<f32>(&grad)?;
         let slot = self.slots.get_mut(&id).expect("`order` names slots only");
-        let into = &mut self.data[slot.range.clone()];
-        if std::mem::replace(&mut slot.empty, false) {
-            into.copy_from_slice(&grad);
-        } else {
-            into.iter_mut()
-                .zip(grad.iter())
-                .for_each(|(sum, g)| *sum += g);
+        let accumulate = !std::mem::replace(&mut slot.empty, false);
+        match &mut self.memory {
+            Memory::Host(data) => {
+                let into = &mut data[slot.range.clone()];
+                crate::simd::write(&values::<f32>(&grad)?, into, accumulate);
+            }
+            #[cfg(feature = "cuda")]
+            Memory::Gpu(data) => {
+                let at = data.pointer().at::<f32>(slot.range.start);
+                let from = crate::cuda::pointer::<f32>(&grad)?;
+                write_on_gpu::<f32>(data.device(), Some(from), at, slot.range.len(), accumulate)?;
+            }
         }
         Ok(())
     }
@@ -142,7 +159,8 @@ pub(crate) fn deliver<T: Real>(
     let result = (|| {
         if let Some(active) = &mut active
             && let Some(slot) = active.slots.get_mut(&id)
-            && let Some(into) = T::from_f32_slot(&mut active.data[slot.range.clone()])
+            && let Memory::Host(data) = &mut active.memory
+            && let Some(into) = T::from_f32_slot(&mut data[slot.range.clone()])
         {
             let accumulate = !std::mem::replace(&mut slot.empty, false);
             compute(into, accumulate)?;
@@ -154,4 +172,35 @@ pub(crate) fn deliver<T: Real>(
     })();
     ACTIVE.set(active);
     result
+}
+
+/// As [`deliver`], of `x`, on the GPU that it lies on; `compute` gets the place of the gradient.
+#[cfg(feature = "cuda")]
+pub(crate) fn deliver_on_gpu<T: Real>(
+    id: TensorId,
+    x: &Tensor,
+    compute: impl FnOnce(crate::cuda::Pointer, bool) -> Result<()>,
+) -> Result<Option<Tensor>> {
+    let slot = ACTIVE.with_borrow_mut(|active| {
+        let active = active.as_mut()?;
+        let slot = active.slots.get_mut(&id)?;
+        let Memory::Gpu(data) = &active.memory else {
+            return None;
+        };
+        let is_single = T::DTYPE == DType::F32;
+        is_single.then(|| {
+            let accumulate = !std::mem::replace(&mut slot.empty, false);
+            (data.pointer().at::<f32>(slot.range.start), accumulate)
+        })
+    });
+    if let Some((into, accumulate)) = slot {
+        compute(into, accumulate)?;
+        return Ok(None);
+    }
+    let Some(device) = crate::cuda::device_of(x) else {
+        bail!("expected a tensor on a GPU, got one on {:?}", x.device());
+    };
+    let grad = Buffer::<T>::new(device, x.elem_count())?;
+    compute(grad.pointer(), false)?;
+    Ok(Some(grad.into_tensor(x.shape())))
 }

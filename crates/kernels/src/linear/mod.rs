@@ -1,6 +1,8 @@
 //! `act(x Wᵀ + b) + residual`: one node, gradients of all four.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 
 pub(crate) use cpu::column_sums;
 
@@ -95,23 +97,34 @@ fn forward(
         .collect();
     same_dtype(x, args.iter().copied())?;
 
+    let sizes = Sizes {
+        n,
+        d_in,
+        widths,
+        precision: Precision::current(),
+    };
+    if activation.is_some() && maps.len() > 1 {
+        bail!("linear: an activation after several maps");
+    }
+    #[cfg(feature = "cuda")]
+    if let Some(device) = crate::cuda::device_of(x) {
+        return with_real!(x, T => cuda::forward::<T>(device, sizes, maps, activation, &args, residual));
+    }
     with_real!(x, T => {
-        let sizes = Sizes { n, d_in, widths, precision: Precision::current() };
         let bias = joined_bias::<T>(maps, &sizes)?;
         let x_values = values::<T>(x)?;
         let weights = maps.iter().map(|(w, _)| values::<T>(w));
         let weights = weights.collect::<Result<Vec<_>>>()?;
         let residual_values = residual.map(values::<T>).transpose()?;
         let rest = residual_values.as_deref();
-        let [y, slopes] = match (activation, &weights[..]) {
-            (Some(f), [w]) => {
+        let [y, slopes] = match activation {
+            Some(f) => {
                 let keep = tracked(args.iter().copied());
-                cpu::activated(&sizes, f, (&x_values, w), &bias, rest, keep)
+                cpu::activated(&sizes, f, (&x_values, &weights[0]), &bias, rest, keep)
             }
-            (None, weights) => {
-                [cpu::affine(&sizes, &x_values, weights, &bias, rest), Vec::new()]
+            None => {
+                [cpu::affine(&sizes, &x_values, &weights, &bias, rest), Vec::new()]
             }
-            (Some(_), _) => bail!("linear: an activation after several maps"),
         };
         let node = LinearNode {
             sizes,

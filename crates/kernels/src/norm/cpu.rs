@@ -15,6 +15,15 @@ pub(super) enum Kind {
     RootMeanSquare,
 }
 
+impl Kind {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Layer => "layer-norm",
+            Self::RootMeanSquare => "rms-norm",
+        }
+    }
+}
+
 /// What the backward pass keeps of a row.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stats<T> {

@@ -1,6 +1,8 @@
 //! Normalisation of rows, with the residual added on the way in.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 #[cfg(test)]
 mod tests;
 
@@ -114,6 +116,10 @@ fn rows(
     let args: Vec<&Tensor> = [x, gamma].into_iter().chain(residual).chain(beta).collect();
     same_dtype(x, args.iter().copied())?;
 
+    #[cfg(feature = "cuda")]
+    if let Some(device) = crate::cuda::device_of(x) {
+        return with_real!(x, T => cuda::forward::<T>(device, kind, &args, residual, beta, eps));
+    }
     with_real!(x, T => {
         let x_values = values::<T>(x)?;
         let residual_values = residual.map(values::<T>).transpose()?;
@@ -142,10 +148,7 @@ struct Norm<T> {
 
 impl<T: Real> Node for Norm<T> {
     fn name(&self) -> &'static str {
-        match self.kind {
-            Kind::Layer => "layer-norm",
-            Kind::RootMeanSquare => "rms-norm",
-        }
+        self.kind.name()
     }
 
     /// With `ŝ` the normalised row and `g = γ ⊙ dy`:

@@ -23,6 +23,8 @@
 //! ```
 
 mod average;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod norm;
 mod rule;
 mod state;
@@ -32,8 +34,12 @@ mod tests;
 use candle_core::{DType, Result, Var, bail};
 use rayon::prelude::*;
 
+use crate::FlatGrads;
+use crate::memory::Memory;
 use crate::storage::{change, values};
-pub use average::{ema, flatten, swap};
+pub use average::{Average, flatten};
+#[cfg(feature = "cuda")]
+pub(crate) use cuda::norm as norm_on_gpu;
 pub use norm::{clip_factor, global_norm};
 pub use rule::{AdamW, Lion, Rule, Sgd};
 pub use state::Moment;
@@ -85,13 +91,36 @@ pub struct Update {
     pub grad_scale: f64,
 }
 
+impl Update {
+    /// What it means for `parameter`.
+    fn of(&self, parameter: &Parameter) -> Self {
+        Self {
+            weight_decay: match parameter.decays {
+                true => self.weight_decay,
+                false => 0.0,
+            },
+            lr: self.lr * parameter.lr_scale,
+            ..*self
+        }
+    }
+}
+
+/// Where the values of `var` lie.
+fn address(var: &Var) -> Result<u64> {
+    #[cfg(feature = "cuda")]
+    if crate::cuda::device_of(var).is_some() {
+        return Ok(crate::cuda::pointer::<f32>(var)?.address());
+    }
+    Ok(values::<f32>(var)?.as_ptr() as u64)
+}
+
 /// Parameters, the rule that moves them, and the rule's state.
 #[derive(Debug)]
 pub struct Optimizer {
     rule: Rule,
     parameters: Vec<Parameter>,
     /// Each of the rule's moments, parameter after parameter.
-    moments: Vec<Vec<f32>>,
+    moments: Vec<Memory>,
 }
 
 impl Optimizer {
@@ -116,14 +145,17 @@ impl Optimizer {
             if !names.insert(name) {
                 bail!("optimizer: two parameters are named {name}");
             }
-            let values = values::<f32>(var)?;
-            let other = seen.insert(values.as_ptr(), name);
-            if let (Some(other), false) = (other, values.is_empty()) {
+            let other = seen.insert(address(var)?, name);
+            if let (Some(other), false) = (other, var.elem_count() == 0) {
                 bail!("optimizer: {other} and {name} share their memory");
             }
-            len += values.len();
+            len += var.elem_count();
         }
-        let moments = rule.moments().iter().map(|_| vec![0.0; len]).collect();
+        let first = parameters.first().map(|parameter| &parameter.var);
+        let moments = rule.moments().iter();
+        let moments = moments
+            .map(|_| Memory::zeros_beside(first, len))
+            .collect::<Result<_>>()?;
         Ok(Self {
             rule,
             parameters,
@@ -141,6 +173,19 @@ impl Optimizer {
         &self.parameters
     }
 
+    /// As [`Optimizer::step`], by gradients that lie where the parameters do.
+    ///
+    /// # Errors
+    ///
+    /// As [`Optimizer::step`]; and if they lie elsewhere.
+    pub fn step_by(&mut self, grads: &FlatGrads, update: &Update) -> Result<()> {
+        match grads.memory() {
+            Memory::Host(grads) => self.step(grads, update),
+            #[cfg(feature = "cuda")]
+            Memory::Gpu(grads) => self.step_on_gpu(grads, update),
+        }
+    }
+
     /// Moves every parameter once.
     ///
     /// # Shapes
@@ -156,7 +201,14 @@ impl Optimizer {
             bail!("optimizer: {} gradients for {len} numbers", grads.len());
         }
         let mut rest = grads;
-        let mut moments: Vec<&mut [f32]> = self.moments.iter_mut().map(|m| &mut m[..]).collect();
+        let mut moments = Vec::with_capacity(self.moments.len());
+        for moment in &mut self.moments {
+            match moment {
+                Memory::Host(moment) => moments.push(&mut moment[..]),
+                #[cfg(feature = "cuda")]
+                Memory::Gpu(_) => bail!("optimizer: the gradients are not on the parameters' GPU"),
+            }
+        }
         let mut tasks = Vec::with_capacity(self.parameters.len());
         for parameter in &self.parameters {
             let n = parameter.var.elem_count();
@@ -173,15 +225,7 @@ impl Optimizer {
         tasks
             .into_par_iter()
             .try_for_each(|(parameter, grads, moments)| {
-                let weight_decay = match parameter.decays {
-                    true => update.weight_decay,
-                    false => 0.0,
-                };
-                let update = Update {
-                    weight_decay,
-                    lr: update.lr * parameter.lr_scale,
-                    ..*update
-                };
+                let update = update.of(parameter);
                 change(&parameter.var, |values| {
                     rule.apply(&update, values, grads, moments);
                 })

@@ -147,7 +147,7 @@ impl Rule {
 }
 
 impl AdamW {
-    fn step(self, update: &Update) -> AdamWStep {
+    pub(super) fn step(self, update: &Update) -> AdamWStep {
         let t = (update.step + 1) as f64;
         let (correction1, correction2) = (1.0 - self.beta1.powf(t), 1.0 - self.beta2.powf(t));
         AdamWStep {
@@ -171,16 +171,16 @@ impl AdamW {
 }
 
 #[derive(Clone, Copy)]
-struct AdamWStep {
-    grad_scale: f32,
-    shrink: f32,
-    penalty: f32,
-    one_less_beta1: f32,
-    beta2: f32,
-    one_less_beta2: f32,
-    root_of_correction2: f32,
-    eps: f32,
-    step_size: f32,
+pub(super) struct AdamWStep {
+    pub(super) grad_scale: f32,
+    pub(super) shrink: f32,
+    pub(super) penalty: f32,
+    pub(super) one_less_beta1: f32,
+    pub(super) beta2: f32,
+    pub(super) one_less_beta2: f32,
+    pub(super) root_of_correction2: f32,
+    pub(super) eps: f32,
+    pub(super) step_size: f32,
 }
 
 struct AdamWPiece<'a> {
@@ -212,7 +212,7 @@ impl Kernel<f32> for AdamWPiece<'_> {
 }
 
 impl Sgd {
-    fn step(self, update: &Update) -> SgdStep {
+    pub(super) fn step(self, update: &Update) -> SgdStep {
         SgdStep {
             grad_scale: update.grad_scale as f32,
             weight_decay: update.weight_decay as f32,
@@ -224,12 +224,12 @@ impl Sgd {
 }
 
 #[derive(Clone, Copy)]
-struct SgdStep {
-    grad_scale: f32,
-    weight_decay: f32,
-    momentum: f32,
-    nesterov: bool,
-    lr: f32,
+pub(super) struct SgdStep {
+    pub(super) grad_scale: f32,
+    pub(super) weight_decay: f32,
+    pub(super) momentum: f32,
+    pub(super) nesterov: bool,
+    pub(super) lr: f32,
 }
 
 struct SgdPiece<'a> {
@@ -258,7 +258,7 @@ impl Kernel<f32> for SgdPiece<'_> {
 }
 
 impl Lion {
-    fn step(self, update: &Update) -> LionStep {
+    pub(super) fn step(self, update: &Update) -> LionStep {
         LionStep {
             grad_scale: update.grad_scale as f32,
             shrink: (1.0 - update.lr * update.weight_decay) as f32,
@@ -272,14 +272,14 @@ impl Lion {
 }
 
 #[derive(Clone, Copy)]
-struct LionStep {
-    grad_scale: f32,
-    shrink: f32,
-    beta1: f32,
-    one_less_beta1: f32,
-    beta2: f32,
-    one_less_beta2: f32,
-    lr: f32,
+pub(super) struct LionStep {
+    pub(super) grad_scale: f32,
+    pub(super) shrink: f32,
+    pub(super) beta1: f32,
+    pub(super) one_less_beta1: f32,
+    pub(super) beta2: f32,
+    pub(super) one_less_beta2: f32,
+    pub(super) lr: f32,
 }
 
 struct LionPiece<'a> {

@@ -1,5 +1,6 @@
 //! The state of an optimiser by name, to be saved and loaded.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use candle_core::{Result, bail};
@@ -14,25 +15,34 @@ pub struct Moment<'a> {
     /// The parameter's shape.
     pub shape: &'a [usize],
     /// A number for each of the parameter's.
-    pub values: &'a [f32],
+    pub values: Cow<'a, [f32]>,
 }
 
 impl Optimizer {
-    /// All moments of all parameters.
-    pub fn state(&self) -> Vec<Moment<'_>> {
+    /// All moments of all parameters, copied if they are on a GPU.
+    ///
+    /// # Errors
+    ///
+    /// Fails if they cannot be copied.
+    pub fn state(&self) -> Result<Vec<Moment<'_>>> {
         let mut state = Vec::new();
         for (moment, values) in self.rule.moments().iter().zip(&self.moments) {
-            let mut rest = &values[..];
+            let values = values.to_host()?;
+            let mut start = 0;
             for parameter in &self.parameters {
-                let values = rest.split_off(..parameter.var.elem_count());
+                let at = start..start + parameter.var.elem_count();
+                start = at.end;
                 state.push(Moment {
                     name: format!("{moment}.{}", parameter.name),
                     shape: parameter.var.dims(),
-                    values: values.expect("moments are as long as the parameters"),
+                    values: match &values {
+                        Cow::Borrowed(all) => Cow::Borrowed(&all[at]),
+                        Cow::Owned(all) => Cow::Owned(all[at].to_vec()),
+                    },
                 });
             }
         }
-        state
+        Ok(state)
     }
 
     /// Takes over what [`Optimizer::state`] gave, as `(name, values)`.
@@ -49,7 +59,7 @@ impl Optimizer {
         let mut faults = Vec::new();
         let mut moments: Vec<Vec<f32>> = vec![Vec::new(); self.moments.len()];
         let per_moment = self.parameters.len().max(1);
-        for (i, Moment { name, values, .. }) in self.state().into_iter().enumerate() {
+        for (i, Moment { name, values, .. }) in self.state()?.into_iter().enumerate() {
             match saved.remove(name.as_str()) {
                 None => faults.push(format!("{name} is missing")),
                 Some(found) if found.len() != values.len() => {
@@ -69,7 +79,9 @@ impl Optimizer {
         if !faults.is_empty() {
             bail!("optimizer state does not fit: {}", faults.join(", "));
         }
-        self.moments = moments;
+        for (own, saved) in self.moments.iter_mut().zip(moments) {
+            own.set(saved)?;
+        }
         Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! One row for each segment of a packed batch.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +43,10 @@ pub fn segment_pool(x: &Tensor, cu_seqlens: Arc<[u32]>, pool: Pool) -> Result<Te
     let (n, d) = x.dims2()?;
     segments::check("segment-pool", &cu_seqlens, n)?;
     let batch = cu_seqlens.len() - 1;
+    #[cfg(feature = "cuda")]
+    if let Some(device) = crate::cuda::device_of(x) {
+        return with_real!(x, T => cuda::pool::<T>(device, x, &cu_seqlens, pool));
+    }
     with_real!(x, T => {
         let mut y = buffer::<T>(batch * d);
         cpu::pool(pool, &cu_seqlens, &values(x)?, d, &mut y);

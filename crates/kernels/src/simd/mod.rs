@@ -36,7 +36,7 @@ use lanes::{Double, Single};
 
 /// A floating-point type that every kernel supports: `f32` for speed, `f64`
 /// for proofs.
-pub trait Real: WithDType {
+pub trait Real: WithDType + OnDevices {
     /// Runs `kernel` on the widest vectors of this machine.
     #[doc(hidden)]
     fn dispatch<K: Kernel<Self>>(kernel: K) -> K::Output;
@@ -61,6 +61,17 @@ pub trait Real: WithDType {
     #[doc(hidden)]
     fn exp(self) -> Self;
 }
+
+/// What a type needs for the devices that this build computes on, beside the processor.
+#[cfg(not(feature = "cuda"))]
+pub trait OnDevices {}
+
+/// What a type needs for the devices that this build computes on, beside the processor.
+#[cfg(feature = "cuda")]
+pub trait OnDevices: crate::cuda::Element {}
+
+impl OnDevices for f32 {}
+impl OnDevices for f64 {}
 
 impl Real for f32 {
     #[inline]

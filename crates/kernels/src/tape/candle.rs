@@ -9,8 +9,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail,
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Storage, Tensor,
+    bail,
 };
 
 use super::Recorded;
@@ -21,7 +24,7 @@ pub(super) struct Handle {
     /// Gradients for the anchor that this operation depends on, if any.
     deposit: Option<Deposit>,
     /// Computed before the operation was applied; Candle asks for it once.
-    output: Mutex<Option<(CpuStorage, Shape)>>,
+    output: Mutex<Option<(Storage, Shape)>>,
 }
 
 enum Role {
@@ -55,7 +58,7 @@ impl Handle {
     pub(super) fn apply(
         recorded: &Arc<Recorded>,
         args: &[&Tensor],
-        output: CpuStorage,
+        output: Storage,
         shape: Shape,
     ) -> Result<Tensor> {
         let on_tape: Vec<usize> = (0..args.len()).filter(|&i| args[i].track_op()).collect();
@@ -77,7 +80,7 @@ impl Handle {
         parents: &[Tensor],
         role: Role,
         deposit: Option<Deposit>,
-        output: CpuStorage,
+        output: Storage,
         shape: Shape,
     ) -> Result<Tensor> {
         let output = Mutex::new(Some((output, shape)));
@@ -101,7 +104,7 @@ impl Handle {
         }
     }
 
-    fn forward(&self) -> Result<(CpuStorage, Shape)> {
+    fn forward(&self) -> Result<(Storage, Shape)> {
         let output = self
             .output
             .lock()
@@ -110,6 +113,21 @@ impl Handle {
         match output {
             Some(output) => Ok(output),
             None => bail!("{} was applied twice", self.name()),
+        }
+    }
+
+    fn forward_cpu(&self) -> Result<(CpuStorage, Shape)> {
+        match self.forward()? {
+            (Storage::Cpu(output), shape) => Ok((output, shape)),
+            _ => bail!("{}: the operands lie on different devices", self.name()),
+        }
+    }
+
+    #[cfg(feature = "cuda")]
+    fn forward_gpu(&self) -> Result<(CudaStorage, Shape)> {
+        match self.forward()? {
+            (Storage::Cuda(output), shape) => Ok((output, shape)),
+            _ => bail!("{}: the operands lie on different devices", self.name()),
         }
     }
 
@@ -170,11 +188,21 @@ fn parents(tracked: &[&Tensor]) -> Result<(Vec<Tensor>, Option<Deposit>)> {
         &anchored,
         role,
         further,
-        CpuStorage::F32(vec![0.0]),
+        zero_beside(&anchored[0])?,
         ().into(),
     )?;
     let parents = direct.iter().map(|&t| t.clone()).chain([anchor]).collect();
     Ok((parents, Some(deposit)))
+}
+
+/// One zero in the memory that `x` lies in.
+fn zero_beside(x: &Tensor) -> Result<Storage> {
+    #[cfg(feature = "cuda")]
+    if let Some(device) = crate::cuda::device_of(x) {
+        return Ok(crate::cuda::Buffer::<f32>::zeros(device, 1)?.into_storage());
+    }
+    debug_assert!(x.device().is_cpu());
+    Ok(Storage::Cpu(CpuStorage::F32(vec![0.0])))
 }
 
 impl CustomOp1 for Handle {
@@ -183,7 +211,12 @@ impl CustomOp1 for Handle {
     }
 
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        self.forward()
+        self.forward_cpu()
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+        self.forward_gpu()
     }
 
     fn bwd(&self, _: &Tensor, output: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
@@ -204,7 +237,18 @@ impl CustomOp2 for Handle {
         _: &CpuStorage,
         _: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        self.forward()
+        self.forward_cpu()
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        _: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        self.forward_gpu()
     }
 
     fn bwd(
@@ -233,7 +277,20 @@ impl CustomOp3 for Handle {
         _: &CpuStorage,
         _: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        self.forward()
+        self.forward_cpu()
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        _: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        self.forward_gpu()
     }
 
     fn bwd(

@@ -19,7 +19,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
 
-use candle_core::{Result, Shape, Tensor, TensorId, bail};
+use candle_core::op::BackpropOp;
+use candle_core::{Result, Shape, Storage, Tensor, TensorId, bail};
 
 use crate::Real;
 use crate::grads::slots;
@@ -101,6 +102,32 @@ impl Backward<'_> {
         slots::deliver(self.ids[arg], self.args[arg].shape(), compute)
     }
 
+    /// As [`Self::deliver`], on the GPU that the argument lies on; `compute` gets the place of
+    /// the gradient.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn deliver_on_gpu<T: Real>(
+        &self,
+        arg: usize,
+        compute: impl FnOnce(crate::cuda::Pointer, bool) -> Result<()>,
+    ) -> Result<Option<Tensor>> {
+        if !self.wanted[arg] {
+            return Ok(None);
+        }
+        slots::deliver_on_gpu::<T>(self.ids[arg], &self.args[arg], compute)
+    }
+
+    /// The gradient of the result in memory of one's own on its GPU, to be written over.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn grad_on_gpu<T: Real>(&self) -> Result<Tensor> {
+        match self.owned {
+            true => Ok(self.grad.clone()),
+            false => {
+                let device = crate::cuda::device_of_all(std::slice::from_ref(self.grad))?;
+                Ok(crate::cuda::copied::<T>(device, self.grad)?.into_tensor(self.grad.shape()))
+            }
+        }
+    }
+
     /// As [`Self::deliver`], for the gradient of what is seldom a parameter: `make`
     /// need not find memory that holds anything.
     pub(crate) fn deliver_new<T: Real>(
@@ -135,6 +162,17 @@ pub(crate) fn record<T: Real>(
     output: Vec<T>,
     shape: impl Into<Shape>,
 ) -> Result<Tensor> {
+    let output = Storage::Cpu(T::to_cpu_storage_owned(output));
+    record_storage(node, args, output, shape)
+}
+
+/// As [`record`], of a result in any memory.
+pub(crate) fn record_storage(
+    node: impl Node,
+    args: &[&Tensor],
+    output: Storage,
+    shape: impl Into<Shape>,
+) -> Result<Tensor> {
     let name = node.name();
     let result = put(node, args, output, shape.into())?;
     profile::count_bytes(args.iter().copied().chain([&result]));
@@ -142,9 +180,14 @@ pub(crate) fn record<T: Real>(
     Ok(result)
 }
 
-fn put<T: Real>(node: impl Node, args: &[&Tensor], output: Vec<T>, shape: Shape) -> Result<Tensor> {
+fn put(node: impl Node, args: &[&Tensor], output: Storage, shape: Shape) -> Result<Tensor> {
     if !tracked(args.iter().copied()) {
-        return Ok(tensor(output, shape));
+        return Ok(Tensor::from_storage(
+            output,
+            shape,
+            BackpropOp::none(),
+            false,
+        ));
     }
     let reads_output = node.reads_output();
     let recorded = Arc::new(Recorded {
@@ -156,7 +199,7 @@ fn put<T: Real>(node: impl Node, args: &[&Tensor], output: Vec<T>, shape: Shape)
         output: OnceLock::new(),
         number: next_number(),
     });
-    let output = Handle::apply(&recorded, args, T::to_cpu_storage_owned(output), shape)?;
+    let output = Handle::apply(&recorded, args, output, shape)?;
     let first = recorded
         .output
         .set((output.id(), reads_output.then(|| output.detach())));

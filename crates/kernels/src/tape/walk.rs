@@ -8,6 +8,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, TensorId, bail};
 
@@ -182,5 +184,16 @@ impl InplaceOp2 for AddInPlace {
             _ => bail!("gradients to add must both be f32 or both f64"),
         }
         Ok(())
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        sum: &mut CudaStorage,
+        to: &Layout,
+        term: &CudaStorage,
+        from: &Layout,
+    ) -> Result<()> {
+        crate::add::add_on_gpu(sum, to, term, from)
     }
 }

@@ -17,7 +17,7 @@ use crate::{Backbone, ModelConfig};
 #[derive(Debug, Clone)]
 pub(super) enum Layers {
     Transformer(Box<Transformer>),
-    Plain(Plain),
+    Plain(Box<Plain>),
 }
 
 /// Layers one after the other, with no residual stream.
@@ -58,7 +58,7 @@ impl Layers {
             }
             _ => return Ok(Self::Transformer(Box::new(Transformer::new(config, vb)?))),
         };
-        Ok(Self::Plain(Plain {
+        Ok(Self::Plain(Box::new(Plain {
             layers,
             feature_dropout: FeatureDropout::new(
                 feature_dropout(config, config.dropout()),
@@ -67,7 +67,7 @@ impl Layers {
             widths: Widths::of(config)?,
             dtype: vb.dtype(),
             device: vb.device().clone(),
-        }))
+        })))
     }
 
     /// Whether the last layer gives rows of the width that was asked for.

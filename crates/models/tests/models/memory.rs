@@ -39,7 +39,7 @@ fn step(
     }
     let mut flat = FlatGrads::new(&store.vars())?;
     flat.backward(loss()?)?;
-    Ok([by_candle, [&[value], flat.values()].concat()])
+    Ok([by_candle, [&[value], &flat.values()?[..]].concat()])
 }
 
 fn check(config: &ModelConfig, input: &Input, walls: &[u32], targets: &Targets) -> Outcome {

@@ -75,7 +75,11 @@ fn inputs(input: &Input) -> Vec<NamedTensor<'_>> {
         Input::Images(images) => {
             let shape = images.shape();
             let sizes = vec![images.len(), shape.height, shape.width, shape.channels];
-            vec![NamedTensor::slice("batch.inputs", sizes, images.pixels())]
+            vec![NamedTensor::slice(
+                "batch.inputs",
+                sizes,
+                &images.pixels()[..],
+            )]
         }
         Input::Graphs(graphs) => {
             let features = graphs.edge_features.as_ref();
@@ -99,7 +103,11 @@ fn targets(batch: &Batch) -> Result<Vec<NamedTensor<'_>>> {
             NamedTensor::ids(NAME, labels),
             NamedTensor::ids("batch.target_ends", ends),
         ]),
-        Numbers(numbers) => Ok(vec![NamedTensor::slice(NAME, vec![numbers.len()], numbers)]),
+        Numbers(numbers) => Ok(vec![NamedTensor::slice(
+            NAME,
+            vec![numbers.len()],
+            &numbers[..],
+        )]),
         _ => Err(Error::Usage(
             "--first-step writes classes, symbols and numbers only; use another model.kind".into(),
         )),
@@ -107,7 +115,7 @@ fn targets(batch: &Batch) -> Result<Vec<NamedTensor<'_>>> {
 }
 
 fn table<'a>(name: &'static str, rows: &'a Rows) -> NamedTensor<'a> {
-    NamedTensor::slice(name, vec![rows.n_rows(), rows.width()], rows.values())
+    NamedTensor::slice(name, vec![rows.n_rows(), rows.width()], &rows.values()[..])
 }
 
 /// Source and destination of every edge, in the order in which the edges have features.

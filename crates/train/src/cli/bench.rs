@@ -56,7 +56,7 @@ pub(super) fn run(args: BenchArgs) -> Result<()> {
     let config = config
         .resolve(synthetic_sizes(&config)?)
         .map_err(|error| document.reject("model", &error.to_string()))?;
-    let device = device::open(&config.run, &document)?;
+    let device = device::open(&config, &document)?;
     let pool = device::pool(config.run.threads())?;
     let (warmup, steps) = (args.warmup as usize, args.steps as usize);
     let first_step = args.first_step.as_deref();

@@ -128,8 +128,8 @@ pub enum Precision {
     /// 32-bit floating point.
     #[default]
     F32,
-    /// 16 bits (`bfloat16`), where the processor has instructions for them (AVX512-BF16); else
-    /// as `f32`, with a warning. Faster than `f32` on AMD's Zen 4 and later; slower on the
+    /// 16 bits (`bfloat16`), on a GPU, and where the processor has instructions for them
+    /// (AVX512-BF16); else as `f32`, with a warning. Faster than `f32` on AMD's Zen 4 and later; slower on the
     /// Intel Xeon that was measured, whose AMX is not used.
     Bf16,
 }

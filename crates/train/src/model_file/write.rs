@@ -28,10 +28,10 @@ pub struct NamedTensor<'a> {
 }
 
 /// Where the elements of a tensor are.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Values<'a> {
     /// In memory, row by row.
-    Slice(&'a [f32]),
+    Slice(Cow<'a, [f32]>),
     /// Ids in memory, such as tokens or the ends of edges; they are no weights.
     Ids(&'a [u32]),
     /// In a Candle tensor; copied only if it is not contiguous `f32` on the CPU,
@@ -44,12 +44,12 @@ impl<'a> NamedTensor<'a> {
     pub fn slice(
         name: impl Into<Cow<'a, str>>,
         shape: impl Into<Cow<'a, [usize]>>,
-        values: &'a [f32],
+        values: impl Into<Cow<'a, [f32]>>,
     ) -> Self {
         Self {
             name: name.into(),
             shape: shape.into(),
-            values: Values::Slice(values),
+            values: Values::Slice(values.into()),
             float: Float::F32,
         }
     }
@@ -85,7 +85,7 @@ impl<'a> NamedTensor<'a> {
     ///
     /// They cannot be read from their device.
     pub fn numbers(&self) -> candle_core::Result<Vec<f32>> {
-        match self.values {
+        match &self.values {
             Values::Slice(values) => Ok(values.to_vec()),
             Values::Tensor(tensor) => tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1(),
             Values::Ids(_) => Ok(Vec::new()),
@@ -153,7 +153,7 @@ pub(crate) fn write_tensors(
                 outcome => outcome,
             }
         };
-        match tensor.values {
+        match &tensor.values {
             Values::Slice(values) => write(values, w)?,
             Values::Ids(values) => write_ids(w, values)?,
             Values::Tensor(values) => with_values(values, |values| write(values, w))?,

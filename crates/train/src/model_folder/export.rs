@@ -163,7 +163,7 @@ fn write(
             let tensor = NamedTensor {
                 name: Cow::Borrowed(name),
                 shape: Cow::Borrowed(shape.as_slice()),
-                values: Values::Slice(values),
+                values: Values::Slice(Cow::Borrowed(values)),
                 float: Float::F32,
             };
             tensor.stored_as(options.float)

@@ -7,7 +7,7 @@ mod state;
 use attn_core::Pass;
 use candle_core::{Device, Var};
 use data::Batch;
-use kernels::optim::{self, Optimizer, Parameter, clip_factor, ema, global_norm, swap};
+use kernels::optim::{self, Average, Optimizer, Parameter, clip_factor};
 use kernels::profile::{self, Phase};
 use kernels::{FlatGrads, Precision};
 use models::{LossOptions, Model};
@@ -32,7 +32,7 @@ pub struct Trainer {
     grads: FlatGrads,
     optimizer: Optimizer,
     /// A moving average of the weights, parameter after parameter.
-    average: Option<Vec<f32>>,
+    average: Option<Average>,
     lr: LearningRate,
     /// Of the products of forward and backward passes.
     precision: Precision,
@@ -80,7 +80,7 @@ impl Trainer {
         let average = config
             .train
             .ema()
-            .map(|_| optim::flatten(vars()))
+            .map(|_| Average::new(vars()))
             .transpose()?;
         let lr = LearningRate::new(config.train.lr(), config.train.schedule(), steps);
         Ok(Self {
@@ -93,7 +93,7 @@ impl Trainer {
             optimizer,
             average,
             lr,
-            precision: device::precision(&config.run),
+            precision: device::precision(&config.run, device),
         })
     }
 
@@ -130,7 +130,7 @@ impl Trainer {
             let grads = &mut self.grads;
             self.precision.during(|| grads.backward(term))?;
         }
-        let grad_norm = global_norm(self.grads.values());
+        let grad_norm = self.grads.norm()?;
         profile::mark("norm of the gradient", Phase::Update);
         gate::finite_gradient(step, grad_norm, &self.params, &self.grads)?;
         if step == 0 {
@@ -144,12 +144,12 @@ impl Trainer {
                 .grad_clip()
                 .map_or(1.0, |max| clip_factor(grad_norm, max)),
         };
-        self.optimizer.step(self.grads.values(), &update)?;
+        self.optimizer.step_by(&self.grads, &update)?;
         profile::mark("optimizer", Phase::Update);
         if let (Some(average), Some(decay)) = (&mut self.average, train.ema()) {
             // The first weights are noise: an average that is young forgets faster.
             let decay = decay.min((1 + step) as f64 / (10 + step) as f64);
-            ema(average, self.params.iter().map(|(_, var)| var), decay)?;
+            average.approach(self.params.iter().map(|(_, var)| var), decay)?;
             profile::mark("moving average", Phase::Update);
         }
         Ok(Update {
@@ -169,9 +169,9 @@ impl Trainer {
         let Some(average) = &mut self.average else {
             return use_model(&self.evaluated);
         };
-        swap(average, self.params.iter().map(|(_, var)| var))?;
+        average.swap(self.params.iter().map(|(_, var)| var))?;
         let result = use_model(&self.evaluated);
-        swap(average, self.params.iter().map(|(_, var)| var))?;
+        average.swap(self.params.iter().map(|(_, var)| var))?;
         result
     }
 }

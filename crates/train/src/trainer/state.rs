@@ -1,5 +1,6 @@
 //! A trainer's tensors, to be saved and to go on from.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor, Var};
@@ -21,34 +22,53 @@ impl Trainer {
 
     /// The weights that are to be kept: as [`Trainer::weights`], with the moving average of
     /// what is trained if there is one.
-    pub fn result(&self) -> Vec<NamedTensor<'_>> {
+    ///
+    /// # Errors
+    ///
+    /// The average cannot be read from its device.
+    pub fn result(&self) -> Result<Vec<NamedTensor<'_>>> {
         let mut weights = self.weights();
-        for average in self.average().into_iter().flatten() {
+        for average in self.average()?.into_iter().flatten() {
             if let Some(weight) = weights.iter_mut().find(|w| w.name == average.name) {
                 *weight = average;
             }
         }
-        weights
+        Ok(weights)
     }
 
     /// What the optimiser remembers.
-    pub fn optimizer_state(&self) -> Vec<NamedTensor<'_>> {
-        let moments = self.optimizer.state().into_iter();
-        moments
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read from its device.
+    pub fn optimizer_state(&self) -> Result<Vec<NamedTensor<'_>>> {
+        let moments = self.optimizer.state()?.into_iter();
+        Ok(moments
             .map(|moment| NamedTensor::slice(moment.name, moment.shape, moment.values))
-            .collect()
+            .collect())
     }
 
     /// The moving average of what is trained, if one is kept.
-    pub fn average(&self) -> Option<Vec<NamedTensor<'_>>> {
-        let mut rest = self.average.as_deref()?;
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read from its device.
+    pub fn average(&self) -> Result<Option<Vec<NamedTensor<'_>>>> {
+        let Some(average) = &self.average else {
+            return Ok(None);
+        };
+        let values = average.values()?;
+        let mut start = 0;
         let named = self.params.iter().map(|(name, var)| {
-            let values = rest
-                .split_off(..var.elem_count())
-                .expect("the average is as long as the weights");
+            let at = start..start + var.elem_count();
+            start = at.end;
+            let values = match &values {
+                Cow::Borrowed(all) => Cow::Borrowed(&all[at]),
+                Cow::Owned(all) => Cow::Owned(all[at].to_vec()),
+            };
             NamedTensor::slice(name, var.dims(), values)
         });
-        Some(named.collect())
+        Ok(Some(named.collect()))
     }
 
     /// Takes over the tensors of `checkpoint`.
@@ -80,14 +100,14 @@ impl Trainer {
                 &Tensor::from_vec(values, var.shape(), &Device::Cpu)?.to_device(var.device())?,
             )?;
         }
-        if average.is_some() {
-            self.average = average;
+        if let (Some(own), Some(average)) = (&mut self.average, average) {
+            own.set(average)?;
         }
         Ok(())
     }
 
     fn restore_optimizer(&mut self, file: &ModelFile) -> Result<()> {
-        let moments = self.optimizer.state();
+        let moments = self.optimizer.state()?;
         file.expect(
             moments
                 .iter()

@@ -1,5 +1,7 @@
 //! What the tests of attention share: masks by definition, and cases.
 
+#[cfg(feature = "cuda")]
+mod gpu;
 mod gradient;
 mod oracle;
 mod property;

@@ -1,5 +1,8 @@
 //! Rows before the rows of every segment (class tokens), as one of our nodes.
 
+#[cfg(feature = "cuda")]
+mod cuda;
+
 use candle_core::{Result, Tensor, bail};
 
 use crate::Real;
@@ -30,6 +33,10 @@ pub fn prepend_rows(first: &[&Tensor], x: &Tensor, n: usize) -> Result<Tensor> {
     }
     same_dtype(x, first.iter().copied())?;
     let args: Vec<&Tensor> = first.iter().copied().chain([x]).collect();
+    #[cfg(feature = "cuda")]
+    if let Some(device) = crate::cuda::device_of(x) {
+        return with_real!(x, T => cuda::prepend_rows::<T>(device, &args, n));
+    }
     with_real!(x, T => {
         let mut head = Vec::with_capacity(first.len() * d);
         for row in first {

@@ -1,5 +1,8 @@
 //! Columns of several tensors side by side, as one of our nodes.
 
+#[cfg(feature = "cuda")]
+mod cuda;
+
 use candle_core::{Result, Tensor, bail};
 
 use crate::Real;
@@ -7,6 +10,9 @@ use crate::parallel::rows_mut;
 use crate::simd::write;
 use crate::storage::{buffer, same_dtype, values, with_real};
 use crate::tape::{Backward, Node, record};
+
+#[cfg(feature = "cuda")]
+pub(crate) use cuda::copy_columns;
 
 /// `[x | y]`, row by row.
 ///
@@ -24,6 +30,10 @@ pub fn concat_columns(x: &Tensor, y: &Tensor) -> Result<Tensor> {
         bail!("concat: {n} rows beside {m}");
     }
     same_dtype(x, [y])?;
+    #[cfg(feature = "cuda")]
+    if let Some(device) = crate::cuda::device_of(x) {
+        return with_real!(x, T => cuda::concat_columns::<T>(device, x, y));
+    }
     let width = d + e;
     with_real!(x, T => {
         let mut joined = buffer::<T>(n * width);

@@ -1,6 +1,9 @@
 //! `x + y` as one of our nodes: a sum of Candle's would send the whole backward pass
 //! Candle's way.
 
+#[cfg(feature = "cuda")]
+mod cuda;
+
 use candle_core::{Result, Tensor, bail};
 
 use crate::Real;
@@ -8,6 +11,11 @@ use crate::parallel::rows_mut;
 use crate::simd::{Kernel, Lanes, map2};
 use crate::storage::{same_dtype, values, with_real};
 use crate::tape::{Backward, Node, record};
+
+#[cfg(feature = "cuda")]
+pub(crate) use cuda::{
+    add_to as add_on_gpu, write as write_on_gpu, write_scaled as write_scaled_on_gpu,
+};
 
 /// `x + y`, element by element.
 ///
@@ -24,6 +32,10 @@ pub fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
         bail!("add: {:?} and {:?} differ in shape", x.shape(), y.shape());
     }
     same_dtype(x, [y])?;
+    #[cfg(feature = "cuda")]
+    if let Some(device) = crate::cuda::device_of(x) {
+        return with_real!(x, T => cuda::add::<T>(device, x, y));
+    }
     with_real!(x, T => {
         let (mut sum, term) = (values::<T>(x)?.to_vec(), values::<T>(y)?);
         add_to(&mut sum, &term);

@@ -1,6 +1,9 @@
 //! `c x` as one of our nodes: a product of Candle's would send the whole backward pass
 //! Candle's way, and could be no part of a checkpointed function.
 
+#[cfg(feature = "cuda")]
+mod cuda;
+
 use candle_core::{Result, Tensor, WithDType};
 
 use crate::storage::{values, with_real};
@@ -18,6 +21,10 @@ use crate::tape::{Backward, Node, record};
 ///
 /// Fails if `x` is neither `f32` nor `f64`.
 pub fn scale(x: &Tensor, factor: f64) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if let Some(device) = crate::cuda::device_of(x) {
+        return with_real!(x, T => cuda::scale::<T>(device, x, factor));
+    }
     with_real!(x, T => {
         let c = T::from_f64(factor);
         let scaled = values::<T>(x)?.iter().map(|&x| c * x).collect();

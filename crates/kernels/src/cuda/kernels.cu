@@ -1,0 +1,16 @@
+// Every kernel there is, as one module: each lies beside the operation that it belongs to.
+#include "common.cuh"
+
+#include "../activate/activate.cu"
+#include "../add/add.cu"
+#include "../attention/attention.cu"
+#include "../concat/concat.cu"
+#include "../cross_entropy/cross_entropy.cu"
+#include "../dropout/dropout.cu"
+#include "../embedding/embedding.cu"
+#include "../linear/linear.cu"
+#include "../norm/norm.cu"
+#include "../optim/optim.cu"
+#include "../scale/scale.cu"
+#include "../segment_pool/segment_pool.cu"
+#include "columns.cu"
