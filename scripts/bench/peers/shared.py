@@ -15,7 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -58,6 +58,10 @@ class FirstStep:
             weights={n: t for n, t in tensors.items() if not n.startswith(prefix)},
             batch={n[len(prefix) :]: t for n, t in tensors.items() if n.startswith(prefix)},
         )
+
+    def on(self, device: str) -> FirstStep:
+        """The same with its batch on `device`; weights go there with their module."""
+        return replace(self, batch={n: t.to(device) for n, t in self.batch.items()})
 
     def expect(self, **wanted: object) -> None:
         """Refuses a model that differs from `wanted`, or from what `Block` can express."""
@@ -164,6 +168,7 @@ def time_steps(module: nn.Module, first: FirstStep, mode: str, warmup: int, step
     settings = first.train
     if settings["optimizer"] != "adamw":
         raise Refused(f"the peer trains with adamw only, not {settings['optimizer']}")
+    device = next(module.parameters()).device.type
     optimizer = torch.optim.AdamW(
         module.parameters(),
         lr=settings["lr"],
@@ -177,7 +182,7 @@ def time_steps(module: nn.Module, first: FirstStep, mode: str, warmup: int, step
 
     def step() -> float:
         optimizer.zero_grad(set_to_none=True)
-        with precision(mode):
+        with precision(mode, device):
             loss = forward()
         loss.backward()
         if max_norm is not None:
@@ -197,10 +202,10 @@ def repeat(step: Callable[[], float], warmup: int, steps: int) -> Timed:
     return Timed(times[warmup:], losses[0])
 
 
-def precision(mode: str) -> contextlib.AbstractContextManager:
+def precision(mode: str, device: str) -> contextlib.AbstractContextManager:
     """Where matrix products take bfloat16, if `mode` says so."""
     if mode == "bf16":
-        return torch.autocast("cpu", torch.bfloat16)
+        return torch.autocast(device, torch.bfloat16)
     return contextlib.nullcontext()
 
 
@@ -258,6 +263,7 @@ def arguments(description: str, variants: tuple[str, ...] = ()) -> argparse.Argu
     parser.add_argument("--warmup", type=at_least(0), default=2, help="steps that are not timed")
     parser.add_argument("--steps", type=at_least(1), default=10, help="steps that are timed")
     parser.add_argument("--threads", type=at_least(1), help="threads of PyTorch")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     if variants:
         parser.add_argument("--variant", choices=variants, default=variants[0])
     return parser
@@ -272,7 +278,7 @@ def run(
     if args.threads:
         torch.set_num_threads(args.threads)
     try:
-        print(measure(FirstStep.read(args.file), args))
+        print(measure(FirstStep.read(args.file).on(args.device), args))
     except Refused as refused:
         print(f"error: {refused}", file=sys.stderr)
         sys.exit(2)
@@ -283,4 +289,4 @@ def train(
 ) -> str:
     """Loads `state`, all of it, and times training steps."""
     module.load_state_dict(state, strict=True)
-    return report(time_steps(module, first, args.mode, args.warmup, args.steps))
+    return report(time_steps(module.to(args.device), first, args.mode, args.warmup, args.steps))
