@@ -9,13 +9,12 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::call::{Call, Known, Scratch};
-use super::pairs::{Numbers, ahead, blocks, stride};
+use super::call::{Call, Scratch};
+use super::known::Known;
+use super::pairs::{Pairs, blocks, stride};
 use super::score::Score;
 use crate::Real;
-use crate::attention::Heads;
-use crate::parallel::rows_mut;
-use crate::simd::{Kernel, Lanes, sum_of_products};
+use crate::simd::{Kernel, Lanes};
 use crate::view::{Columns, Panel, SharedRows};
 
 /// Gradients, zero at first.
@@ -29,46 +28,6 @@ pub(super) struct Gradients<'a, T> {
     pub(super) features: Option<SharedRows<'a, T>>,
     /// `[n_pieces, n_buckets · stride]`, if it is wanted.
     pub(super) bias: Option<SharedRows<'a, T>>,
-}
-
-/// `Σ dy·y` of each row and head: `[n, stride]`.
-pub(super) fn deltas<T: Real>(y: &[T], dy: &[T], heads: &Heads) -> Vec<T> {
-    let (width, stride) = (heads.q_width(), stride(heads.n_heads));
-    let mut delta = vec![T::zero(); y.len() / width * stride];
-    rows_mut(&mut delta, stride, |first, delta| {
-        let of_piece = first * width..(first + delta.len() / stride) * width;
-        T::dispatch(Deltas {
-            y: &y[of_piece.clone()],
-            dy: &dy[of_piece],
-            heads,
-            delta,
-        });
-    });
-    delta
-}
-
-struct Deltas<'a, T> {
-    y: &'a [T],
-    dy: &'a [T],
-    heads: &'a Heads,
-    delta: &'a mut [T],
-}
-
-impl<T: Real> Kernel<T> for Deltas<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lanes<Elem = T>>(self, lanes: L) {
-        let (width, d) = (self.heads.q_width(), self.heads.head_dim);
-        let rows = self.y.chunks_exact(width).zip(self.dy.chunks_exact(width));
-        let stride = stride(self.heads.n_heads);
-        for ((y, dy), delta) in rows.zip(self.delta.chunks_exact_mut(stride)) {
-            let heads = y.chunks_exact(d).zip(dy.chunks_exact(d));
-            for ((y, dy), delta) in heads.zip(delta) {
-                *delta = sum_of_products(lanes, y, dy);
-            }
-        }
-    }
 }
 
 /// Computes all gradients.
@@ -136,35 +95,26 @@ impl<T: Real, S: Score<T>> Kernel<T> for Destinations<'_, '_, T, S> {
         let (call, known) = (self.call, self.known);
         let (n_heads, h) = (call.heads.n_heads, stride(call.heads.n_heads));
         let side = call.edges.incoming();
-        let mut numbers = Numbers::new();
         let mut scratch = Scratch::new(n_heads);
         let first = self.rows.start;
         let first_edge = side.places(first).start;
         for row in self.rows {
             let into = self.destination.row(row - first);
             for block in blocks(side.places(row)) {
-                call.prefetch_sources(ahead(side, &block));
                 let place = block.start - first_edge;
-                let pairs = numbers.incoming(side, row, block);
+                let pairs = Pairs::incoming(side, row, block);
                 let (weights, grads) = call.weights_again(lanes, &pairs, known, &mut scratch);
                 call.score.to_destination(lanes, &pairs, grads, into);
                 if let Some(features) = &mut self.features {
                     let edges = weights.chunks_exact(h).zip(grads.chunks_exact(h));
-                    for (at, (weights, grads)) in edges.enumerate() {
-                        let into = features.row(place + at);
+                    for (e, (weights, grads)) in (0..pairs.len()).zip(edges) {
+                        let into = features.row(place + e);
                         call.score.to_features(lanes, row, grads, into);
-                        call.to_values(
-                            lanes,
-                            1,
-                            #[inline(always)]
-                            |_| (row, weights),
-                            known,
-                            into,
-                        );
+                        call.to_features(lanes, row, weights, known, into);
                     }
                 }
                 if let (Some(bias), Some(table)) = (&mut self.bias, &call.bias) {
-                    table.sum_into(lanes, &pairs, grads, bias.row(0));
+                    table.sum_into(&pairs, grads, bias.row(0));
                 }
             }
         }
@@ -186,35 +136,17 @@ impl<T: Real, S: Score<T>> Kernel<T> for Sources<'_, '_, T, S> {
     #[inline(always)]
     fn run<L: Lanes<Elem = T>>(mut self, lanes: L) {
         let (call, known) = (self.call, self.known);
-        let h = stride(call.heads.n_heads);
         let side = call.edges.outgoing();
-        let mut numbers = Numbers::new();
         let mut scratch = Scratch::new(call.heads.n_heads);
         let first = self.rows.start;
         for row in self.rows {
             let source = self.source.row(row - first);
             let values = self.values.row(row - first);
             for block in blocks(side.places(row)) {
-                call.prefetch_destinations(ahead(side, &block), known);
-                let pairs = numbers.outgoing(side, row, block);
+                let pairs = Pairs::outgoing(side, row, block);
                 let (weights, grads) = call.weights_again(lanes, &pairs, known, &mut scratch);
-                let ends = pairs.destinations;
-                call.score.to_source(
-                    lanes,
-                    row,
-                    ends.len(),
-                    #[inline(always)]
-                    |e| (ends[e] as usize, &grads[e * h..(e + 1) * h]),
-                    source,
-                );
-                call.to_values(
-                    lanes,
-                    ends.len(),
-                    #[inline(always)]
-                    |e| (ends[e] as usize, &weights[e * h..(e + 1) * h]),
-                    known,
-                    values,
-                );
+                call.score.to_source(lanes, &pairs, grads, source);
+                call.to_values(lanes, &pairs, weights, known, values);
             }
         }
     }

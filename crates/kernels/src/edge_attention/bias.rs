@@ -1,12 +1,12 @@
 //! A learnt or constant number for each head and kind of edge, added to the scores.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{Result, Tensor, bail};
 
 use super::pairs::{Pairs, stride};
 use crate::Real;
-use crate::simd::{Lanes, map2};
 use crate::storage::values;
 
 /// Adds `table[head, buckets[e]]` to the score of edge `e`.
@@ -86,33 +86,28 @@ impl<T: Real> Table<'_, T> {
     }
 
     /// `scores += table`
-    #[inline(always)]
-    pub(super) fn add_to<L: Lanes<Elem = T>>(&self, lanes: L, pairs: &Pairs<'_>, scores: &mut [T]) {
-        let n = self.stride;
-        for (&edge, scores) in pairs.edges.iter().zip(scores.chunks_exact_mut(n)) {
-            let row = self.buckets[edge as usize] as usize * n;
-            map2(lanes, scores, &self.rows[row..row + n], |score, bias| {
-                lanes.add(score, bias)
-            });
+    #[inline(never)]
+    pub(super) fn add_to(&self, pairs: &Pairs<'_>, scores: &mut [T]) {
+        for (e, scores) in (0..pairs.len()).zip(scores.chunks_exact_mut(self.stride)) {
+            let bias = &self.rows[self.columns(pairs, e)];
+            scores.iter_mut().zip(bias).for_each(|(s, &b)| *s += b);
         }
     }
 
     /// Adds gradients of scores to `sums`, `[n_buckets, stride]`.
-    #[inline(always)]
-    pub(super) fn sum_into<L: Lanes<Elem = T>>(
-        &self,
-        lanes: L,
-        pairs: &Pairs<'_>,
-        grads: &[T],
-        sums: &mut [T],
-    ) {
-        let n = self.stride;
-        for (&edge, grads) in pairs.edges.iter().zip(grads.chunks_exact(n)) {
-            let row = self.buckets[edge as usize] as usize * n;
-            map2(lanes, &mut sums[row..row + n], grads, |sum, grad| {
-                lanes.add(sum, grad)
-            });
+    #[inline(never)]
+    pub(super) fn sum_into(&self, pairs: &Pairs<'_>, grads: &[T], sums: &mut [T]) {
+        for (e, grads) in (0..pairs.len()).zip(grads.chunks_exact(self.stride)) {
+            let sums = &mut sums[self.columns(pairs, e)];
+            sums.iter_mut().zip(grads).for_each(|(sum, &g)| *sum += g);
         }
+    }
+
+    /// Where the numbers of an edge's bucket are.
+    #[inline(always)]
+    fn columns(&self, pairs: &Pairs<'_>, e: usize) -> Range<usize> {
+        let first = self.buckets[pairs.number(e)] as usize * self.stride;
+        first..first + self.stride
     }
 }
 

@@ -2,13 +2,14 @@
 
 use super::bias::Table;
 use super::dropout::Dropout;
-use super::heads::{Narrow, dots};
+use super::known::Known;
 use super::mixture::{gather, spread};
-use super::pairs::{BLOCK, Pairs, stride};
+use super::pairs::{Pairs, padded, room, stride};
+use super::products::Ends;
 use super::score::Score;
-use super::softmax::{backward, exp};
+use super::softmax::again;
 use crate::attention::Heads;
-use crate::simd::{Lanes, map2, prefetch};
+use crate::simd::{Lanes, map2};
 use crate::view::Rows;
 use crate::{Edges, Real};
 
@@ -24,83 +25,49 @@ pub(super) struct Call<'a, T, S> {
     pub(super) dropout: Option<Dropout>,
 }
 
-/// What the backward pass starts from.
-pub(super) struct Known<'a, T> {
-    /// Gradient with respect to the results: `[n_destinations, n_heads · head_dim]`.
-    pub(super) dy: Rows<'a, T>,
-    /// Logarithm of the sum of `e^score`, and `Σ dy·y`: `[n_destinations, stride]`.
-    pub(super) log_sum: Rows<'a, T>,
-    pub(super) delta: Rows<'a, T>,
-}
-
-impl<'a, T> Known<'a, T> {
-    pub(super) fn new(heads: &Heads, dy: &'a [T], log_sum: &'a [T], delta: &'a [T]) -> Self {
-        Self {
-            dy: Rows::contiguous(dy, heads.q_width()),
-            log_sum: Rows::contiguous(log_sum, stride(heads.n_heads)),
-            delta: Rows::contiguous(delta, stride(heads.n_heads)),
-        }
-    }
-}
-
-/// [`stride`] numbers for each edge of a block.
+/// [`stride`] numbers for each edge of a block, and room for a vector behind them.
 pub(super) struct Scratch<T> {
     /// Scores, then weights.
     pub(super) scores: Vec<T>,
     /// Gradients of weights, then of scores.
     pub(super) grads: Vec<T>,
     keep: Vec<T>,
+    /// Of the destination of each edge.
+    log_sums: Vec<T>,
+    deltas: Vec<T>,
 }
 
 impl<T: Real> Scratch<T> {
     pub(super) fn new(n_heads: usize) -> Self {
-        let numbers = || vec![T::zero(); BLOCK * stride(n_heads)];
+        let numbers = || vec![T::zero(); room(n_heads)];
         Self {
             scores: numbers(),
             grads: numbers(),
             keep: numbers(),
+            log_sums: numbers(),
+            deltas: numbers(),
         }
     }
 }
 
 impl<T: Real, S: Score<T>> Call<'_, T, S> {
-    /// What an edge from row `source` brings.
+    /// What edges bring, against `wide` rows of destinations.
     #[inline(always)]
-    fn value(&self, source: usize, edge: usize) -> Narrow<'_, T> {
-        let width = self.heads.kv_width();
-        Narrow {
-            row: self.v.row(source, 0, width),
-            extra: self.features.map(|features| features.row(edge, 0, width)),
+    fn values<'b>(&'b self, wide: Rows<'b, T>) -> Ends<'b, T> {
+        Ends {
+            heads: self.heads,
+            wide,
+            narrow: self.v,
+            extra: self.features,
         }
     }
 
-    /// Asks for the memory that edges from rows `sources` need.
-    #[inline(always)]
-    pub(super) fn prefetch_sources(&self, sources: &[u32]) {
-        for &source in sources {
-            self.score.prefetch_source(source as usize);
-            prefetch(self.v.row(source as usize, 0, self.heads.kv_width()));
-        }
-    }
-
-    /// Asks for the memory that edges into rows `destinations` need, to be passed back.
-    #[inline(always)]
-    pub(super) fn prefetch_destinations(&self, destinations: &[u32], known: &Known<'_, T>) {
-        let h = stride(self.heads.n_heads);
-        for destination in destinations.iter().map(|&i| i as usize) {
-            self.score.prefetch_destination(destination);
-            prefetch(known.dy.row(destination, 0, self.heads.q_width()));
-            prefetch(known.log_sum.row(destination, 0, h));
-            prefetch(known.delta.row(destination, 0, h));
-        }
-    }
-
-    /// Scores with their bias.
+    /// Scores with their bias. Asks for what edges behind will read for theirs.
     #[inline(always)]
     pub(super) fn scores<L: Lanes<Elem = T>>(&self, lanes: L, pairs: &Pairs<'_>, to: &mut [T]) {
         self.score.fill(lanes, pairs, to);
         if let Some(table) = &self.bias {
-            table.add_to(lanes, pairs, to);
+            table.add_to(pairs, to);
         }
     }
 
@@ -113,9 +80,9 @@ impl<T: Real, S: Score<T>> Call<'_, T, S> {
         scratch: &mut Scratch<T>,
     ) {
         if let Some(dropout) = &self.dropout {
-            let n = pairs.len() * stride(self.heads.n_heads);
+            let n = padded(pairs.len(), self.heads.n_heads);
             let keep = &mut scratch.keep[..n];
-            dropout.fill(pairs.edges, keep);
+            dropout.fill(pairs, keep);
             map2(lanes, &mut scratch.scores[..n], keep, |weight, keep| {
                 lanes.mul(weight, keep)
             });
@@ -132,6 +99,8 @@ impl<T: Real, S: Score<T>> Call<'_, T, S> {
         y: &mut [T],
     ) {
         let h = stride(self.heads.n_heads);
+        // Nothing reads the wide rows.
+        let values = self.values(self.v);
         spread(
             lanes,
             &self.heads,
@@ -139,8 +108,9 @@ impl<T: Real, S: Score<T>> Call<'_, T, S> {
             pairs.len(),
             #[inline(always)]
             |e| {
-                let value = self.value(pairs.sources[e] as usize, pairs.edges[e] as usize);
-                (&weights[e * h..(e + 1) * h], value)
+                let weights = &weights[e * h..(e + 1) * h];
+                let ahead = Some(values.ahead(pairs, e));
+                (weights, values.along(pairs, e), ahead)
             },
             y,
         );
@@ -155,58 +125,69 @@ impl<T: Real, S: Score<T>> Call<'_, T, S> {
         known: &Known<'_, T>,
         scratch: &'b mut Scratch<T>,
     ) -> (&'b [T], &'b [T]) {
-        let h = stride(self.heads.n_heads);
-        let n = pairs.len() * h;
-        let weights = &mut scratch.scores[..n];
-        let grads = &mut scratch.grads[..n];
-        self.scores(lanes, pairs, weights);
-        let rows = weights.chunks_exact_mut(h).zip(grads.chunks_exact_mut(h));
-        for ((i, j, edge), (scores, grads)) in pairs.iter().zip(rows) {
-            map2(lanes, scores, known.log_sum.row(i, 0, h), |score, sum| {
-                lanes.sub(score, sum)
-            });
-            let dy = known.dy.row(i, 0, self.heads.q_width());
-            let value = self.value(j, edge);
-            dots(lanes, &self.heads, T::one(), dy, value, grads);
-        }
-        exp(lanes, weights);
+        self.scores(lanes, pairs, &mut scratch.scores);
+        let values = self.values(known.dy);
+        values.products(T::one(), pairs, &mut scratch.grads);
+        known.gather(pairs, [&mut scratch.log_sums, &mut scratch.deltas]);
+        let n = padded(pairs.len(), self.heads.n_heads);
         let keep = match &self.dropout {
             None => None,
             Some(dropout) => {
-                dropout.fill(pairs.edges, &mut scratch.keep[..n]);
+                dropout.fill(pairs, &mut scratch.keep[..n]);
                 Some(&scratch.keep[..n])
             }
         };
-        let rows = weights.chunks_exact_mut(h).zip(grads.chunks_exact_mut(h));
-        for (at, ((i, ..), (weights, grads))) in pairs.iter().zip(rows).enumerate() {
-            let keep = keep.map(|keep| &keep[at * h..(at + 1) * h]);
-            backward(lanes, weights, grads, keep, known.delta.row(i, 0, h));
-        }
+        let (weights, grads) = (&mut scratch.scores[..n], &mut scratch.grads[..n]);
+        let of_ends = [&scratch.log_sums[..n], &scratch.deltas[..n]];
+        again(lanes, weights, grads, keep, of_ends);
         (weights, grads)
     }
 
-    /// `into += Σ weights · dy`: the gradient of the values of a source, or of the features
-    /// of an edge. Each of `n` edges has a destination, and a weight for each head.
+    /// `into += Σ weights · dy`: the gradient of the values of the source that edges share.
     #[inline(always)]
-    pub(super) fn to_values<'b, L: Lanes<Elem = T>>(
+    pub(super) fn to_values<L: Lanes<Elem = T>>(
         &self,
         lanes: L,
-        n: usize,
-        edge: impl Fn(usize) -> (usize, &'b [T]),
-        known: &Known<'b, T>,
+        pairs: &Pairs<'_>,
+        weights: &[T],
+        known: &Known<'_, T>,
         into: &mut [T],
     ) {
-        let width = self.heads.q_width();
+        let h = stride(self.heads.n_heads);
+        let values = self.values(known.dy);
         gather(
             lanes,
             &self.heads,
             T::one(),
-            n,
+            pairs.len(),
             #[inline(always)]
             |e| {
-                let (destination, weights) = edge(e);
-                (weights, known.dy.row(destination, 0, width))
+                let dy = values.wide(pairs.destination(e));
+                (&weights[e * h..(e + 1) * h], dy, None)
             },
+            into,
+        );
+    }
+
+    /// `into += weights · dy`: the gradient of the features of an edge into row
+    /// `destination`, by its value.
+    #[inline(always)]
+    pub(super) fn to_features<L: Lanes<Elem = T>>(
+        &self,
+        lanes: L,
+        destination: usize,
+        weights: &[T],
+        known: &Known<'_, T>,
+        into: &mut [T],
+    ) {
+        let dy = self.values(known.dy).wide(destination);
+        gather(
+            lanes,
+            &self.heads,
+            T::one(),
+            1,
+            #[inline(always)]
+            |_| (weights, dy, None),
             into,
         );
     }

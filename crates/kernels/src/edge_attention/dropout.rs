@@ -2,7 +2,7 @@
 
 use candle_core::{Result, bail};
 
-use super::pairs::stride;
+use super::pairs::{Pairs, stride};
 use crate::Real;
 use crate::rng::Key;
 
@@ -39,9 +39,9 @@ impl Dropout {
     /// Fills `keep`: for each edge, what the weight of each head is multiplied by; rows
     /// are `stride` wide.
     #[inline(always)]
-    pub(super) fn fill<T: Real>(&self, edges: &[u32], keep: &mut [T]) {
+    pub(super) fn fill<T: Real>(&self, pairs: &Pairs<'_>, keep: &mut [T]) {
         let blocks = self.n_heads.div_ceil(4);
-        let n = edges.len() * blocks;
+        let n = pairs.len() * blocks;
         let factor = T::from_f64(self.factor);
         for first in (0..n).step_by(16) {
             let at = |i: usize| {
@@ -50,7 +50,7 @@ impl Dropout {
             };
             let words = self.key.sixteen_blocks(std::array::from_fn(|i| {
                 let (edge, block) = at(i);
-                u64::from(edges[edge]) * blocks as u64 + block as u64
+                (pairs.number(edge) * blocks + block) as u64
             }));
             for i in 0..16.min(n - first) {
                 let (edge, block) = at(i);

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::call::{Call, Scratch};
-use super::pairs::{Numbers, ahead, blocks, stride};
+use super::pairs::{Pairs, blocks, stride};
 use super::score::Score;
 use super::softmax::Running;
 use crate::Real;
@@ -60,7 +60,6 @@ impl<T: Real, S: Score<T>> Kernel<T> for Piece<'_, '_, T, S> {
         let call = self.call;
         let (h, d) = (call.heads.n_heads, call.heads.head_dim);
         let side = call.edges.incoming();
-        let mut numbers = Numbers::new();
         let mut scratch = Scratch::new(h);
         let mut running = Running::new(h);
         let first = self.rows.start;
@@ -69,17 +68,15 @@ impl<T: Real, S: Score<T>> Kernel<T> for Piece<'_, '_, T, S> {
             running.start();
             let places = side.places(row);
             for block in blocks(places.clone()) {
-                call.prefetch_sources(ahead(side, &block));
                 let again = block.start > places.start;
-                let pairs = numbers.incoming(side, row, block);
-                let n = pairs.len() * stride(h);
-                call.scores(lanes, &pairs, &mut scratch.scores[..n]);
-                running.step(lanes, &mut scratch.scores[..n]);
+                let pairs = Pairs::incoming(side, row, block);
+                call.scores(lanes, &pairs, &mut scratch.scores);
+                running.step(lanes, pairs.len(), &mut scratch.scores);
                 if again {
                     scale_heads(lanes, &running.decay, d, y);
                 }
                 call.drop(lanes, &pairs, &mut scratch);
-                call.add_values(lanes, &pairs, &scratch.scores[..n], y);
+                call.add_values(lanes, &pairs, &scratch.scores, y);
             }
             let log_sum = self.log_sum.row(row - first);
             log_sum[h..].fill(T::from_f64(f64::INFINITY));

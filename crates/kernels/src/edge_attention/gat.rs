@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor, bail};
 
-use super::backward::{Gradients, backward, deltas};
-use super::call::{Call, Known};
+use super::backward::{Gradients, backward};
+use super::call::Call;
 use super::dropout::Dropout;
 use super::forward::{Results, forward};
+use super::known::Known;
 use super::pairs::stride;
 use super::score::Additive;
 use crate::attention::Heads;
@@ -152,10 +153,9 @@ impl<T: Real> Node for GatNode<T> {
                 rows: SharedRows::new(all, width),
                 first: 0,
             };
-            let delta = deltas(&y, &dy, heads);
             backward(
                 call,
-                &Known::new(heads, &dy, &self.log_sum, &delta),
+                &Known::new(heads, &self.log_sum, &y, &dy),
                 &Gradients {
                     destination: columns(dto, widths[1]),
                     source: columns(dfrom, widths[2]),

@@ -47,8 +47,22 @@ impl<'a, T: Real> Narrow<'a, T> {
     }
 }
 
-/// `to[h] = factor · wide[h] · narrow[h / group]`; `to` is whole vectors, of which what is
-/// past the heads means nothing.
+/// Whether rows are as wide at both ends and every vector of them is of one head.
+#[inline(always)]
+pub(super) fn is_even<L: Lanes>(heads: &Heads) -> bool {
+    heads.n_heads == heads.n_kv_heads && heads.head_dim.is_multiple_of(L::N)
+}
+
+/// Whether rows are as wide at both ends, every vector of them is of two heads, and there
+/// are four vectors or a multiple.
+#[inline(always)]
+pub(super) fn is_halved<L: Lanes>(heads: &Heads) -> bool {
+    let fours = heads.n_heads.is_multiple_of(8);
+    heads.n_heads == heads.n_kv_heads && fours && 2 * heads.head_dim == L::N
+}
+
+/// `to[h] = factor · wide[h] · narrow[h / group]`, in whole vectors, of which what is past
+/// the heads means nothing.
 #[inline(always)]
 pub(super) fn dots<L: Lanes>(
     lanes: L,

@@ -9,11 +9,12 @@
 //!
 //! All heads of an edge are worked on while its rows are in cache.
 //!
-//! - `pairs`: a few edges of one row; `heads`: two rows, head by head; `mixture`: rows of
-//!   several edges, weighted and added up;
+//! - `pairs`: a few edges of one row; `heads`: two rows, head by head; `products`: one row
+//!   against those of several edges; `mixture`: rows of several edges, weighted and added up;
 //! - `score`: dot products, or sums through a leaky ReLU; `softmax`, `bias`,
 //!   `dropout`: steps on the scores of a few edges, for either;
-//! - `call`, `forward`, `backward`: the order of steps, and who does them;
+//! - `call`, `forward`, `backward`: the order of steps, and who does them; `known`: what the
+//!   backward pass starts from;
 //! - `node`, `gat`: the two operations on the tape; `turn`: rotary positions.
 
 mod backward;
@@ -23,9 +24,11 @@ mod dropout;
 mod forward;
 mod gat;
 mod heads;
+mod known;
 mod mixture;
 mod node;
 mod pairs;
+mod products;
 mod score;
 mod softmax;
 #[cfg(test)]

@@ -3,12 +3,14 @@
 use candle_core::{Result, Tensor, bail};
 
 use super::EdgeAttention;
-use super::backward::{Gradients, backward, deltas};
+use super::backward::{Gradients, backward};
 use super::bias::add_up;
-use super::call::{Call, Known};
+use super::call::Call;
 use super::dropout::Dropout;
 use super::forward::{Results, forward as run_forward};
+use super::known::Known;
 use super::pairs::stride;
+use super::products::Ends;
 use super::score::DotProduct;
 use super::turn::{turn_back, turned};
 use crate::Real;
@@ -100,11 +102,13 @@ impl EdgeAttention {
             heads,
             edges,
             score: DotProduct {
-                heads,
                 scale: T::from_f64(self.factor()),
-                q,
-                k,
-                features,
+                ends: Ends {
+                    heads,
+                    wide: q,
+                    narrow: k,
+                    extra: features,
+                },
             },
             v,
             features,
@@ -212,10 +216,9 @@ impl<T: Real> Node for EdgeAttentionNode<T> {
                 let table = call.bias.as_ref().filter(|_| pass.wanted[n_operands]);
                 let n_numbers = table.map_or(0, |table| table.len());
                 let mut sums = buffer::<T>(call.edges.incoming().pieces.len() * n_numbers);
-                let delta = deltas(&y, &dy, heads);
                 backward(
                     call,
-                    &Known::new(heads, &dy, &self.log_sum, &delta),
+                    &Known::new(heads, &self.log_sum, &y, &dy),
                     &Gradients {
                         destination: q,
                         source: k,

@@ -3,89 +3,115 @@
 use std::ops::Range;
 
 use crate::edges::Side;
+use crate::simd::LONGEST;
 
 /// Edges of a row that are looked at together: their scores stay in the first cache.
 pub(super) const BLOCK: usize = 32;
 
-/// Numbers that the heads of an edge take: whole vectors of any instruction set, so
-/// that no step on them needs part of one. Those past the heads mean nothing.
+/// Numbers that the heads of an edge take: a power of two or whole vectors, so that each
+/// vector has the same heads in the same lanes. Those past the heads mean nothing.
 pub(super) fn stride(n_heads: usize) -> usize {
-    n_heads.next_multiple_of(16)
+    if n_heads < LONGEST {
+        n_heads.next_power_of_two()
+    } else {
+        n_heads.next_multiple_of(LONGEST)
+    }
+}
+
+/// Numbers of `n` edges, to the end of the last vector.
+pub(super) fn padded(n: usize, n_heads: usize) -> usize {
+    (n * stride(n_heads)).next_multiple_of(LONGEST)
+}
+
+/// Room for the numbers of a block; a vector may begin at any of them.
+pub(super) fn room(n_heads: usize) -> usize {
+    padded(BLOCK, n_heads) + LONGEST
 }
 
 /// Edges between one that is worked on and one whose rows are asked for.
-const AHEAD: usize = 16;
+const AHEAD: usize = 24;
 
-/// The other ends of the edges some way behind those at `places`, in whatever row.
-#[inline(always)]
-pub(super) fn ahead<'a>(side: Side<'a>, places: &Range<usize>) -> &'a [u32] {
-    let n = side.ends.len();
-    &side.ends[(places.start + AHEAD).min(n)..(places.end + AHEAD).min(n)]
+/// The end that edges share.
+#[derive(Clone, Copy)]
+pub(super) enum End {
+    Destination,
+    Source,
 }
 
 /// Up to [`BLOCK`] edges that share one end.
 #[derive(Clone, Copy)]
 pub(super) struct Pairs<'a> {
-    pub(super) destinations: &'a [u32],
-    pub(super) sources: &'a [u32],
-    /// Number of each edge: its row of the features, its bucket, its draws.
-    pub(super) edges: &'a [u32],
+    side: Side<'a>,
+    /// Which end they share, and its row.
+    pub(super) shared: End,
+    row: usize,
+    first: usize,
+    n: usize,
 }
 
-/// Room for what the edges of a row have in common, and for their numbers.
-pub(super) struct Numbers {
-    own: [u32; BLOCK],
-    edges: [u32; BLOCK],
-}
-
-impl Numbers {
-    pub(super) fn new() -> Self {
-        Self {
-            own: [0; BLOCK],
-            edges: [0; BLOCK],
-        }
-    }
-
+impl<'a> Pairs<'a> {
     /// The edges into row `row` at `places`.
     #[inline(always)]
-    pub(super) fn incoming<'a>(
-        &'a mut self,
-        side: Side<'a>,
-        row: usize,
-        places: Range<usize>,
-    ) -> Pairs<'a> {
-        let n = self.number(side, row, &places);
-        Pairs {
-            destinations: &self.own[..n],
-            sources: &side.ends[places],
-            edges: &self.edges[..n],
-        }
+    pub(super) fn incoming(side: Side<'a>, row: usize, places: Range<usize>) -> Self {
+        Self::new(side, End::Destination, row, places)
     }
 
     /// The edges out of row `row` at `places`.
     #[inline(always)]
-    pub(super) fn outgoing<'a>(
-        &'a mut self,
-        side: Side<'a>,
-        row: usize,
-        places: Range<usize>,
-    ) -> Pairs<'a> {
-        let n = self.number(side, row, &places);
-        Pairs {
-            destinations: &side.ends[places],
-            sources: &self.own[..n],
-            edges: &self.edges[..n],
+    pub(super) fn outgoing(side: Side<'a>, row: usize, places: Range<usize>) -> Self {
+        Self::new(side, End::Source, row, places)
+    }
+
+    #[inline(always)]
+    fn new(side: Side<'a>, shared: End, row: usize, places: Range<usize>) -> Self {
+        Self {
+            side,
+            shared,
+            row,
+            first: places.start,
+            n: places.len(),
         }
     }
 
     #[inline(always)]
-    fn number(&mut self, side: Side<'_>, row: usize, places: &Range<usize>) -> usize {
-        let n = places.len();
-        self.own[..n].fill(row as u32);
-        for (number, place) in self.edges[..n].iter_mut().zip(places.clone()) {
-            *number = side.number(place) as u32;
+    pub(super) fn len(&self) -> usize {
+        self.n
+    }
+
+    #[inline(always)]
+    pub(super) fn destination(&self, e: usize) -> usize {
+        match self.shared {
+            End::Destination => self.row,
+            End::Source => self.other(e),
         }
-        n
+    }
+
+    #[inline(always)]
+    pub(super) fn source(&self, e: usize) -> usize {
+        match self.shared {
+            End::Destination => self.other(e),
+            End::Source => self.row,
+        }
+    }
+
+    /// The end that is not shared.
+    #[inline(always)]
+    pub(super) fn other(&self, e: usize) -> usize {
+        self.side.ends[self.first + e] as usize
+    }
+
+    /// The other end of an edge some way behind, of whatever row; of the last if there is
+    /// none.
+    #[inline(always)]
+    pub(super) fn ahead(&self, e: usize) -> usize {
+        let last = self.side.ends.len() - 1;
+        self.side.ends[(self.first + e + AHEAD).min(last)] as usize
+    }
+
+    /// Number of an edge: its row of the features, its bucket, its draws.
+    #[inline(always)]
+    pub(super) fn number(&self, e: usize) -> usize {
+        self.side.number(self.first + e)
     }
 }
 
@@ -96,18 +122,4 @@ pub(super) fn blocks(places: Range<usize>) -> impl Iterator<Item = Range<usize>>
     places
         .step_by(BLOCK)
         .map(move |first| first..(first + BLOCK).min(end))
-}
-
-impl Pairs<'_> {
-    /// Destination, source and number of each edge.
-    #[inline(always)]
-    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, usize, usize)> {
-        let ends = self.destinations.iter().zip(self.sources);
-        ends.zip(self.edges)
-            .map(|((&i, &j), &e)| (i as usize, j as usize, e as usize))
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.edges.len()
-    }
 }

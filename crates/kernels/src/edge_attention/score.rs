@@ -1,28 +1,21 @@
 //! How much a destination cares for a source: two ways to tell.
 
-use super::heads::{Narrow, dots};
 use super::mixture::{gather, spread};
 use super::pairs::{Pairs, stride};
+use super::products::Ends;
 use crate::Real;
-use crate::attention::Heads;
-use crate::simd::{Lanes, map3, prefetch};
+use crate::simd::{Lanes, map3};
 use crate::view::Rows;
 
 /// Scores of edges, and what their gradients mean for what they were made of.
 ///
 /// Where there are several edges, `scores` and `grads` have a row for each, [`stride`]
-/// numbers wide.
+/// numbers wide, and room for a vector behind them.
 pub(super) trait Score<T: Real>: Copy + Sync {
     /// Columns of what a destination gives to the score, and of what a source does.
     fn widths(&self) -> [usize; 2];
 
-    /// Asks for the memory of what a destination gives to the score.
-    fn prefetch_destination(&self, row: usize);
-
-    /// Asks for the memory of what a source gives to it.
-    fn prefetch_source(&self, row: usize);
-
-    /// Fills `scores`.
+    /// Fills `scores`, and asks for what edges behind will read.
     fn fill<L: Lanes<Elem = T>>(&self, lanes: L, pairs: &Pairs<'_>, scores: &mut [T]);
 
     /// Adds to the gradient of the destination that the edges share.
@@ -34,14 +27,12 @@ pub(super) trait Score<T: Real>: Copy + Sync {
         into: &mut [T],
     );
 
-    /// Adds to the gradient of row `source`; each of `n` edges out of it has a destination,
-    /// and a gradient for each head.
-    fn to_source<'b, L: Lanes<Elem = T>>(
+    /// Adds to the gradient of the source that the edges share.
+    fn to_source<L: Lanes<Elem = T>>(
         &self,
         lanes: L,
-        source: usize,
-        n: usize,
-        edge: impl Fn(usize) -> (usize, &'b [T]),
+        pairs: &Pairs<'_>,
+        grads: &[T],
         into: &mut [T],
     );
 
@@ -58,51 +49,20 @@ pub(super) trait Score<T: Real>: Copy + Sync {
 /// `scale · q·(k + features)`
 #[derive(Clone, Copy)]
 pub(super) struct DotProduct<'a, T> {
-    pub(super) heads: Heads,
     pub(super) scale: T,
-    pub(super) q: Rows<'a, T>,
-    pub(super) k: Rows<'a, T>,
-    pub(super) features: Option<Rows<'a, T>>,
-}
-
-impl<T: Real> DotProduct<'_, T> {
-    #[inline(always)]
-    fn query(&self, row: usize) -> &[T] {
-        self.q.row(row, 0, self.heads.q_width())
-    }
-
-    #[inline(always)]
-    fn key(&self, row: usize, edge: usize) -> Narrow<'_, T> {
-        let width = self.heads.kv_width();
-        Narrow {
-            row: self.k.row(row, 0, width),
-            extra: self.features.map(|features| features.row(edge, 0, width)),
-        }
-    }
+    /// Queries, keys, and features of edges.
+    pub(super) ends: Ends<'a, T>,
 }
 
 impl<T: Real> Score<T> for DotProduct<'_, T> {
     fn widths(&self) -> [usize; 2] {
-        [self.heads.q_width(), self.heads.kv_width()]
+        let heads = &self.ends.heads;
+        [heads.q_width(), heads.kv_width()]
     }
 
     #[inline(always)]
-    fn prefetch_destination(&self, row: usize) {
-        prefetch(self.query(row));
-    }
-
-    #[inline(always)]
-    fn prefetch_source(&self, row: usize) {
-        prefetch(self.k.row(row, 0, self.heads.kv_width()));
-    }
-
-    #[inline(always)]
-    fn fill<L: Lanes<Elem = T>>(&self, lanes: L, pairs: &Pairs<'_>, scores: &mut [T]) {
-        let rows = scores.chunks_exact_mut(stride(self.heads.n_heads));
-        for ((i, j, edge), scores) in pairs.iter().zip(rows) {
-            let (query, key) = (self.query(i), self.key(j, edge));
-            dots(lanes, &self.heads, self.scale, query, key, scores);
-        }
+    fn fill<L: Lanes<Elem = T>>(&self, _: L, pairs: &Pairs<'_>, scores: &mut [T]) {
+        self.ends.products(self.scale, pairs, scores);
     }
 
     #[inline(always)]
@@ -113,39 +73,38 @@ impl<T: Real> Score<T> for DotProduct<'_, T> {
         grads: &[T],
         into: &mut [T],
     ) {
-        let h = stride(self.heads.n_heads);
+        let heads = &self.ends.heads;
+        let h = stride(heads.n_heads);
         spread(
             lanes,
-            &self.heads,
+            heads,
             self.scale,
             pairs.len(),
             #[inline(always)]
-            |e| {
-                let key = self.key(pairs.sources[e] as usize, pairs.edges[e] as usize);
-                (&grads[e * h..(e + 1) * h], key)
-            },
+            |e| (&grads[e * h..(e + 1) * h], self.ends.along(pairs, e), None),
             into,
         );
     }
 
     #[inline(always)]
-    fn to_source<'b, L: Lanes<Elem = T>>(
+    fn to_source<L: Lanes<Elem = T>>(
         &self,
         lanes: L,
-        _: usize,
-        n: usize,
-        edge: impl Fn(usize) -> (usize, &'b [T]),
+        pairs: &Pairs<'_>,
+        grads: &[T],
         into: &mut [T],
     ) {
+        let heads = &self.ends.heads;
+        let h = stride(heads.n_heads);
         gather(
             lanes,
-            &self.heads,
+            heads,
             self.scale,
-            n,
+            pairs.len(),
             #[inline(always)]
             |e| {
-                let (destination, grads) = edge(e);
-                (grads, self.query(destination))
+                let query = self.ends.wide(pairs.destination(e));
+                (&grads[e * h..(e + 1) * h], query, None)
             },
             into,
         );
@@ -161,11 +120,11 @@ impl<T: Real> Score<T> for DotProduct<'_, T> {
     ) {
         gather(
             lanes,
-            &self.heads,
+            &self.ends.heads,
             self.scale,
             1,
             #[inline(always)]
-            |_| (grads, self.query(destination)),
+            |_| (grads, self.ends.wide(destination), None),
             into,
         );
     }
@@ -182,25 +141,27 @@ pub(super) struct Additive<'a, T> {
 }
 
 impl<T: Real> Additive<'_, T> {
-    /// `into += grads · leaky_relu'` for one edge.
+    /// `into += grads · leaky_relu'` of each edge.
     #[inline(always)]
     fn add_slopes<L: Lanes<Elem = T>>(
         &self,
         lanes: L,
-        (destination, source): (usize, usize),
+        pairs: &Pairs<'_>,
         grads: &[T],
         into: &mut [T],
     ) {
         let n = self.n_heads;
         let (one, slope) = (lanes.splat(T::one()), lanes.splat(self.slope));
-        let a = self.of_destination.row(destination, 0, n);
-        let b = self.of_source.row(source, 0, n);
-        for first in (0..n).step_by(L::N) {
-            let at = |x: &[T]| lanes.load_partial(&x[first..]);
-            let sum = lanes.add(at(a), at(b));
-            let factor = lanes.select_lt(lanes.zero(), sum, one, slope);
-            let total = lanes.mul_add(at(&grads[..n]), factor, at(into));
-            lanes.store_partial(&mut into[first..], total);
+        for (e, grads) in (0..pairs.len()).zip(grads.chunks_exact(stride(n))) {
+            let a = self.of_destination.row(pairs.destination(e), 0, n);
+            let b = self.of_source.row(pairs.source(e), 0, n);
+            for first in (0..n).step_by(L::N) {
+                let at = |x: &[T]| lanes.load_partial(&x[first..]);
+                let sum = lanes.add(at(a), at(b));
+                let factor = lanes.select_lt(lanes.zero(), sum, one, slope);
+                let total = lanes.mul_add(at(&grads[..n]), factor, at(into));
+                lanes.store_partial(&mut into[first..], total);
+            }
         }
     }
 }
@@ -210,17 +171,12 @@ impl<T: Real> Score<T> for Additive<'_, T> {
         [self.n_heads; 2]
     }
 
-    // A few numbers a row: they stay in cache.
-    #[inline(always)]
-    fn prefetch_destination(&self, _: usize) {}
-
-    #[inline(always)]
-    fn prefetch_source(&self, _: usize) {}
-
+    // A few numbers a row: they stay in cache, and are not asked for.
     #[inline(always)]
     fn fill<L: Lanes<Elem = T>>(&self, lanes: L, pairs: &Pairs<'_>, scores: &mut [T]) {
         let (n, slope) = (self.n_heads, lanes.splat(self.slope));
-        for ((i, j, _), scores) in pairs.iter().zip(scores.chunks_exact_mut(stride(n))) {
+        for (e, scores) in (0..pairs.len()).zip(scores.chunks_exact_mut(stride(n))) {
+            let (i, j) = (pairs.destination(e), pairs.source(e));
             let (a, b) = (
                 self.of_destination.row(i, 0, n),
                 self.of_source.row(j, 0, n),
@@ -247,24 +203,18 @@ impl<T: Real> Score<T> for Additive<'_, T> {
         grads: &[T],
         into: &mut [T],
     ) {
-        let rows = grads.chunks_exact(stride(self.n_heads));
-        for ((i, j, _), grads) in pairs.iter().zip(rows) {
-            self.add_slopes(lanes, (i, j), grads, into);
-        }
+        self.add_slopes(lanes, pairs, grads, into);
     }
 
     #[inline(always)]
-    fn to_source<'b, L: Lanes<Elem = T>>(
+    fn to_source<L: Lanes<Elem = T>>(
         &self,
         lanes: L,
-        source: usize,
-        n: usize,
-        edge: impl Fn(usize) -> (usize, &'b [T]),
+        pairs: &Pairs<'_>,
+        grads: &[T],
         into: &mut [T],
     ) {
-        for (destination, grads) in (0..n).map(edge) {
-            self.add_slopes(lanes, (destination, source), grads, into);
-        }
+        self.add_slopes(lanes, pairs, grads, into);
     }
 
     #[inline(always)]

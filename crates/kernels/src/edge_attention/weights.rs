@@ -6,7 +6,7 @@ use candle_core::{Result, Tensor, bail};
 
 use super::EdgeAttention;
 use super::call::Call;
-use super::pairs::{Numbers, Pairs, blocks, stride};
+use super::pairs::{Pairs, blocks, room, stride};
 use super::score::DotProduct;
 use crate::Real;
 use crate::attention::Operands;
@@ -64,16 +64,16 @@ fn row<T: Real>(call: &Call<'_, T, DotProduct<'_, T>>, head: usize, query: usize
     let side = call.edges.incoming();
     let places = side.places(query);
     let mut scores = Vec::with_capacity(places.len());
-    let mut numbers = Numbers::new();
     for block in blocks(places.clone()) {
-        let pairs = numbers.incoming(side, query, block);
-        let mut of_heads = vec![T::zero(); pairs.len() * h];
+        let pairs = Pairs::incoming(side, query, block);
+        let mut of_heads = vec![T::zero(); room(call.heads.n_heads)];
         T::dispatch(Scores {
             call,
             pairs,
             to: &mut of_heads,
         });
-        scores.extend(of_heads[head..].iter().step_by(h).map(|s| s.to_f64()));
+        let of_head = of_heads[head..].iter().step_by(h).take(pairs.len());
+        scores.extend(of_head.map(|s| s.to_f64()));
     }
     let mut weights = vec![T::zero(); call.edges.n_sources()];
     let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);

@@ -17,7 +17,7 @@ mod lanes;
 mod math;
 mod slices;
 
-pub(crate) use across::{LONGEST, lane_bits, sums, transpose};
+pub(crate) use across::{LONGEST, lane_bits, sums, sums_by, sums_of_halves, transpose};
 pub use isa::instruction_set;
 pub(crate) use isa::prefetch;
 pub(crate) use lanes::{Kernel, Lanes};

@@ -34,7 +34,15 @@ fn a_hub_of_many_blocks_has_its_gradients() -> Result<()> {
 #[test]
 fn single_precision_gradients_are_close_to_double() -> Result<()> {
     for with in WITH {
-        for heads in [(8, 8, 16), (4, 2, 12), (2, 1, 33)] {
+        for heads in [
+            (8, 8, 16),
+            (8, 8, 8),
+            (4, 4, 16),
+            (16, 16, 32),
+            (1, 1, 16),
+            (4, 2, 12),
+            (2, 1, 33),
+        ] {
             let case = Case::new(random(4, (90, 90), 9, true)?, heads, with)?;
             let single = case.to_dtype(DType::F32)?.gradients()?;
             for (single, double) in single.iter().zip(&case.gradients()?) {

@@ -38,10 +38,12 @@ fn every_setting_gives_the_definition() -> Result<()> {
 
 #[test]
 fn every_head_dimension_and_grouping_gives_the_definition() -> Result<()> {
-    for head_dim in [1, 4, 8, 12, 16, 20, 32, 64] {
-        for (n_heads, n_kv_heads) in [(1, 1), (8, 8), (6, 2), (17, 1)] {
-            let edges = random(5, (12, 12), 40, true)?;
-            check(&Case::new(edges, (n_heads, n_kv_heads, head_dim), WITH[5])?)?;
+    for head_dim in [1, 2, 4, 8, 12, 16, 20, 32, 64] {
+        for (n_heads, n_kv_heads) in [(1, 1), (2, 2), (4, 4), (8, 8), (16, 16), (6, 2), (17, 1)] {
+            for with in [WITH[0], WITH[5]] {
+                let edges = random(5, (12, 12), 40, true)?;
+                check(&Case::new(edges, (n_heads, n_kv_heads, head_dim), with)?)?;
+            }
         }
     }
     Ok(())
