@@ -68,7 +68,11 @@ mod gpu {
         if !serves(&config.model) {
             return Err("serves transformers of text and of images without a window only".into());
         }
-        kernels::open_gpu(ordinal).map_err(|error| format!("is not there: {error}"))
+        kernels::open_gpu(ordinal).map_err(|error| {
+            // Candle's errors may carry the calls that led to them, line by line.
+            let why = error.to_string();
+            format!("is not there: {}", why.lines().next().unwrap_or_default())
+        })
     }
 }
 
