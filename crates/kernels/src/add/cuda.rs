@@ -25,22 +25,12 @@ pub(crate) fn write<T: Element>(
     accumulate: bool,
 ) -> Result<()> {
     let from = from.unwrap_or(Pointer::NULL);
-    write_times::<T>(device, from, Pointer::NULL, into, n, accumulate)
+    write_scaled::<T>(device, from, Pointer::NULL, into, n, accumulate)
 }
 
-/// `into = by · from`, or `into += by · from`, where `by` points to one number.
+/// `into = by · from`, or `into += by · from`, where `by` points to one number, or
+/// is null for one.
 pub(crate) fn write_scaled<T: Element>(
-    device: &CudaDevice,
-    from: Pointer,
-    by: Pointer,
-    into: Pointer,
-    n: usize,
-    accumulate: bool,
-) -> Result<()> {
-    write_times::<T>(device, from, by, into, n, accumulate)
-}
-
-fn write_times<T: Element>(
     device: &CudaDevice,
     from: Pointer,
     by: Pointer,

@@ -1,8 +1,8 @@
 //! Optimisers on flat buffers: one pass over parameters, gradients and state.
 //!
-//! Gradients come from [`FlatGrads`], or any other buffer that
-//! has them parameter after parameter; parameters are changed where they lie. The
-//! formulas, and the order of their operations, are PyTorch's.
+//! Gradients come from [`FlatGrads`], or any other buffer that has them parameter after
+//! parameter; parameters are changed where they lie. The formulas, and the order of their
+//! operations, are PyTorch's.
 //!
 //! ```
 //! use candle_core::{Device, Result, Tensor, Var};
