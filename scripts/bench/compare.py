@@ -13,7 +13,6 @@ peers run in turn, each in a process of its own. The README beside this file say
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -25,9 +24,12 @@ from typing import NoReturn
 
 from measure import Effort, Failed, Ours, Peer, Run, cpu_model, git_commit
 from report import summary, table
+from results import Unreadable, load, merge, save, show
 from rows import ROOT, ROWS, Row
 
 TOLERANCE = 1e-3
+RESULTS = ROOT / "bench" / "results.json"
+PAGE = ROOT / "docs" / "performance.md"
 MODES = ("eager", "compile", "bf16")
 
 
@@ -38,10 +40,11 @@ class BadUse(Exception):
 def main() -> int:
     args = command_line()
     try:
+        kept = load(args.out)
         rows = chosen(args.rows)
         check_programs(rows, args.train)
         results = [compare(row, args) for row in rows]
-    except BadUse as error:
+    except (BadUse, Unreadable) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except Failed as error:
@@ -55,10 +58,14 @@ def main() -> int:
         for peer in row["peers"]:
             if "failed" in peer:
                 print(f"{row['row']}: {peer['name']} failed: {peer['failed']}")
+    merge(kept, figures, about(args, results[0][1]), args.best)
+    in_order = [kept[name] for name in ROWS if name in kept]
     try:
-        save(args, figures, results[0][1])
-    except OSError as error:
-        print(f"error: {args.out}: {error.strerror}", file=sys.stderr)
+        save(args.out, in_order)
+        if args.out == RESULTS:
+            show(PAGE, in_order)
+    except (OSError, Unreadable) as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
@@ -85,8 +92,9 @@ def command_line() -> argparse.Namespace:
     add("--best", action="store_true", help="also torch.compile and bf16 autocast")
     add("--train", type=Path, default=ROOT / "target" / "release" / "train", metavar="PATH",
         help="our program (target/release/train)")  # fmt: skip
-    add("--out", type=Path, default=ROOT / "bench" / "results.json", metavar="FILE",
-        help="where the figures go (bench/results.json)")  # fmt: skip
+    add("--out", type=Path, default=RESULTS, metavar="FILE",
+        help="where the figures go; rows not measured stay (bench/results.json, and from "
+        "there docs/performance.md)")  # fmt: skip
     return parser.parse_args()
 
 
@@ -180,9 +188,9 @@ def check(
     return failed, versions
 
 
-def save(args: argparse.Namespace, figures: list[dict], versions: dict) -> None:
-    """Writes the figures and what they were measured with."""
-    document = {
+def about(args: argparse.Namespace, versions: dict) -> dict:
+    """What rows are measured with."""
+    return {
         "measured": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": git_commit(),
         "versions": versions,
@@ -190,10 +198,7 @@ def save(args: argparse.Namespace, figures: list[dict], versions: dict) -> None:
         "threads": args.threads,
         "pairs": args.pairs,
         "loss_tolerance": TOLERANCE,
-        "rows": figures,
     }
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(document, indent=2) + "\n")
 
 
 def progress(line: str) -> None:

@@ -92,14 +92,19 @@ def table(rows: Iterable[dict]) -> str:
             )
             cells = mine if i == 0 else ("",) * 4
             lines.append((*cells, *peer_cells(row, peer)))
-    widths = [max(len(line[i]) for line in lines) for i in range(len(HEADER))]
-    lines.insert(1, tuple("-" * width for width in widths))
+    return markdown(lines)
+
+
+def markdown(lines: Sequence[tuple[str, ...]]) -> str:
+    """A table of Markdown, whose first line is its head."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    head, *body = lines
 
     def text(line: Sequence[str]) -> str:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         return f"| {' | '.join(cells)} |"
 
-    return "\n".join(map(text, lines))
+    return "\n".join(map(text, [head, tuple("-" * width for width in widths), *body]))
 
 
 def peer_cells(row: dict, peer: dict) -> tuple[str, ...]:
