@@ -43,7 +43,7 @@ def main() -> int:
         kept = load(args.out)
         rows = chosen(args.rows)
         check_programs(rows, args.train)
-        results = [compare(row, args) for row in rows]
+        figures = [measured(row, kept, args) for row in rows]
     except (BadUse, Unreadable) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -52,21 +52,14 @@ def main() -> int:
         return 2 if error.code == 2 else 1
     except KeyboardInterrupt:
         return 130
-    figures = [figures for figures, _ in results]
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     print(table(figures))
     for row in figures:
         for peer in row["peers"]:
             if "failed" in peer:
                 print(f"{row['row']}: {peer['name']} failed: {peer['failed']}")
-    merge(kept, figures, about(args, results[0][1]), args.best)
-    in_order = [kept[name] for name in ROWS if name in kept]
-    try:
-        save(args.out, in_order)
-        if args.out == RESULTS:
-            show(PAGE, in_order)
-    except (OSError, Unreadable) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     return 0
 
 
@@ -127,6 +120,17 @@ def check_programs(rows: list[Row], binary: Path) -> None:
     if missing:
         install = "pip install -r scripts/bench/requirements.txt"
         raise BadUse(f"Python has no {', '.join(missing)}; run `{install}`")
+
+
+def measured(row: Row, kept: dict[str, dict], args: argparse.Namespace) -> dict:
+    """The figures of one row, which are written at once: a run that is ended keeps them."""
+    figures, versions = compare(row, args)
+    merge(kept, [figures], about(args, versions), args.best)
+    in_order = [kept[name] for name in ROWS if name in kept]
+    save(args.out, in_order)
+    if args.out == RESULTS:
+        show(PAGE, in_order)
+    return figures
 
 
 def compare(row: Row, args: argparse.Namespace) -> tuple[dict, dict]:
