@@ -3,7 +3,9 @@
 //! Pieces depend on the shape alone, never on the number of threads, and sums
 //! over pieces run in index order: so do the bits.
 
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -28,9 +30,11 @@ pub(crate) fn rows_mut<T: Real>(y: &mut [T], width: usize, work: impl Fn(usize, 
         work(0, y);
         return;
     }
-    y.par_chunks_mut(rows * width)
-        .enumerate()
-        .for_each(|(piece, y)| work(piece * rows, y));
+    let y = Pieces::of(y, rows * width);
+    numbers(y.n(), &|i| {
+        // SAFETY: each number comes once.
+        work(i * rows, unsafe { y.get(i) });
+    });
 }
 
 /// As [`rows_mut`]; each piece also gets the elements of `side` that belong to
@@ -45,10 +49,12 @@ pub(crate) fn rows_mut_with<T: Real, S: Send>(
         return;
     }
     let rows = rows_a_piece(width);
-    y.par_chunks_mut(rows * width)
-        .zip(side.par_chunks_mut(rows))
-        .enumerate()
-        .for_each(|(piece, (y, side))| work(piece * rows, y, side));
+    let (y, side) = (Pieces::of(y, rows * width), Pieces::of(side, rows));
+    numbers(y.n(), &|i| {
+        // SAFETY: each number comes once.
+        let (y, side) = unsafe { (y.get(i), side.get(i)) };
+        work(i * rows, y, side);
+    });
 }
 
 /// Calls `work(first_element, elements)` on consecutive pieces of `y`. Pieces
@@ -64,9 +70,7 @@ pub(crate) fn rows_new<T: Real>(
     width: usize,
     work: impl Fn(usize, &mut [T]) + Sync,
 ) -> Vec<T> {
-    let pieces = len.div_ceil(rows_a_piece(width) * width.max(1));
-    let none = (0..pieces).into_par_iter().map(|_| [(); 0].as_mut_slice());
-    pieces_new(len, width, none, |first, rows, _| work(first, rows))
+    pieces_new(len, width, &mut [(); 0], |first, rows, _| work(first, rows))
 }
 
 /// As [`rows_new`]; each piece also gets the elements of `side` that belong to its rows,
@@ -77,9 +81,8 @@ pub(crate) fn rows_new_with<T: Real, S: Send>(
     side: &mut [S],
     work: impl Fn(usize, &mut [T], &mut [S]) + Sync,
 ) -> Vec<T> {
-    let rows = rows_a_piece(width);
     assert!(width == 0 || side.len() == len / width);
-    pieces_new(len, width, side.par_chunks_mut(rows), work)
+    pieces_new(len, width, side, work)
 }
 
 /// As [`rows_mut`]; each piece also adds to its own row of as many numbers as `total` has,
@@ -96,10 +99,15 @@ pub(crate) fn rows_mut_with_sums<T: Real>(
     let rows = rows_a_piece(width);
     let piece_len = rows * width.max(1);
     let mut partial = vec![T::zero(); y.len().div_ceil(piece_len) * total.len()];
-    y.par_chunks_mut(piece_len)
-        .zip(partial.par_chunks_mut(total.len()))
-        .enumerate()
-        .for_each(|(piece, (y, sums))| work(piece * rows, y, sums));
+    let (y, sums) = (
+        Pieces::of(y, piece_len),
+        Pieces::of(&mut partial, total.len()),
+    );
+    numbers(y.n(), &|i| {
+        // SAFETY: each number comes once.
+        let (y, sums) = unsafe { (y.get(i), sums.get(i)) };
+        work(i * rows, y, sums);
+    });
     for sums in partial.chunks_exact(total.len()) {
         total
             .iter_mut()
@@ -108,29 +116,72 @@ pub(crate) fn rows_mut_with_sums<T: Real>(
     }
 }
 
-/// `len` new values in pieces of rows; each piece is worked on with its part of `sides`.
-fn pieces_new<'a, T: Real, S: Send + 'a>(
+/// `len` new values in pieces of rows; each piece is worked on with its part of `side`, one
+/// element a row, or none.
+fn pieces_new<T: Real, S: Send>(
     len: usize,
     width: usize,
-    sides: impl IndexedParallelIterator<Item = &'a mut [S]>,
+    side: &mut [S],
     work: impl Fn(usize, &mut [T], &mut [S]) + Sync,
 ) -> Vec<T> {
     let rows = rows_a_piece(width);
-    let piece_len = rows * width;
     let mut made = Vec::with_capacity(len);
     if len == 0 {
         return made;
     }
-    assert!(width > 0 && sides.len() == len.div_ceil(piece_len));
-    made.spare_capacity_mut()[..len]
-        .par_chunks_mut(piece_len)
-        .zip(sides)
-        .enumerate()
-        .for_each(|(piece, (room, side))| work(piece * rows, zeroed(room), side));
-    // SAFETY: there is room for `len` values; there were as many sides as pieces, so
-    // every piece of them was zeroed.
+    assert!(width > 0);
+    let room = Pieces::of(&mut made.spare_capacity_mut()[..len], rows * width);
+    let side = Pieces::of(side, rows);
+    numbers(room.n(), &|i| {
+        // SAFETY: each number comes once.
+        let (room, side) = unsafe { (room.get(i), side.get(i)) };
+        work(i * rows, zeroed(room), side);
+    });
+    // SAFETY: there is room for `len` values, and every piece of them was zeroed.
     unsafe { made.set_len(len) };
     made
+}
+
+/// A slice in pieces of some length, the last of which may be shorter, that several threads
+/// take by number.
+pub(crate) struct Pieces<'a, T> {
+    start: *mut T,
+    len: usize,
+    length: usize,
+    all: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: it gives out what a thread may be sent, each piece to one thread.
+unsafe impl<T: Send> Sync for Pieces<'_, T> {}
+
+impl<'a, T> Pieces<'a, T> {
+    pub(crate) fn of(all: &'a mut [T], length: usize) -> Self {
+        assert!(length > 0 || all.is_empty());
+        Self {
+            start: all.as_mut_ptr(),
+            len: all.len(),
+            length,
+            all: PhantomData,
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn n(&self) -> usize {
+        self.len.div_ceil(self.length.max(1))
+    }
+
+    /// Piece `i`; empty past the last.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else has this piece.
+    pub(crate) unsafe fn get(&self, i: usize) -> &'a mut [T] {
+        let first = (i * self.length).min(self.len);
+        let len = self.length.min(self.len - first);
+        // SAFETY: it lies inside the slice, which nobody else reads or writes; nobody has this
+        // part of it, by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(first), len) }
+    }
 }
 
 /// Fills `room` with zeros.
@@ -138,6 +189,28 @@ pub(crate) fn zeroed<T: Real>(room: &mut [MaybeUninit<T>]) -> &mut [T] {
     room.fill(MaybeUninit::new(T::zero()));
     // SAFETY: every element was just written; the layout is that of `T`.
     unsafe { &mut *(std::ptr::from_mut(room) as *mut [T]) }
+}
+
+/// Calls `work` with each of a few `items`, and its number, on all threads.
+pub(crate) fn each<I: Send>(items: impl IntoIterator<Item = I>, work: impl Fn(usize, I) + Sync) {
+    let items = items.into_iter().map(|item| Mutex::new(Some(item)));
+    let items: Vec<_> = items.collect();
+    numbers(items.len(), &|i| {
+        // Nobody else has this number, so the lock is free.
+        let item = items[i]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        work(i, item.expect("each number comes once"));
+    });
+}
+
+/// Calls `work` with each number below `n`, once, on all threads.
+///
+/// A parallel iterator over pieces would do the same, but is compiled anew for each kind of
+/// piece and of work, half a megabyte in all; this is compiled once.
+pub(crate) fn numbers(n: usize, work: &(dyn Fn(usize) + Sync)) {
+    (0..n).into_par_iter().for_each(work);
 }
 
 #[cfg(test)]
@@ -173,5 +246,28 @@ mod tests {
         assert!(side.into_iter().eq(0..10_000));
         assert!(rows_new::<f32>(0, 3, |_, _| ()).is_empty());
         assert!(rows_new::<f32>(0, 0, |_, _| ()).is_empty());
+    }
+
+    #[test]
+    fn pieces_are_those_of_the_slice() {
+        let mut all: Vec<usize> = (0..10).collect();
+        let pieces = Pieces::of(&mut all, 4);
+        // SAFETY: each is taken once.
+        let taken = (0..4).map(|i| unsafe { pieces.get(i) }.to_vec());
+        let want = [vec![0, 1, 2, 3], vec![4, 5, 6, 7], vec![8, 9], vec![]];
+        assert_eq!(taken.collect::<Vec<_>>(), want);
+        assert_eq!(pieces.n(), 3);
+        assert_eq!(Pieces::of(&mut [0; 0], 0).n(), 0);
+    }
+
+    #[test]
+    fn each_item_comes_once_with_its_number() {
+        let seen = Mutex::new(Vec::new());
+        each((0..1000).map(|i| 3 * i), |i, item| {
+            seen.lock().expect("no thread panics").push((i, item));
+        });
+        let mut seen = seen.into_inner().expect("no thread panics");
+        seen.sort_unstable();
+        assert!(seen.into_iter().eq((0..1000).map(|i| (i, 3 * i))));
     }
 }

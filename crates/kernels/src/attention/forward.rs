@@ -1,7 +1,6 @@
 //! The forward pass.
 
 use candle_core::DType;
-use rayon::prelude::*;
 
 use super::ahead::Ahead;
 use super::arena::{Arena, with_arena};
@@ -13,6 +12,7 @@ use super::product::{Product, Start};
 use super::softmax::{OnlineSoftmax, Running};
 use super::window::{BLOCK, TILE, Window};
 use crate::Real;
+use crate::parallel::numbers;
 use crate::simd::{Kernel, Lanes};
 use crate::view::{Panel, SharedRows};
 
@@ -29,9 +29,9 @@ pub(super) struct Results<'a, T> {
 /// Computes all results.
 pub(super) fn forward<T: Real>(call: &Call<'_, T>, results: Results<'_, T>) {
     let tasks = call.tasks();
-    tasks.par_iter().for_each(|task| {
-        let mut ahead = Ahead::new(call, tasks.get(task.number + 1), []);
-        with_arena(|arena| run(call, task, &mut ahead, arena, results));
+    numbers(tasks.len(), &|i| {
+        let mut ahead = Ahead::new(call, tasks.get(i + 1), []);
+        with_arena(|arena| run(call, &tasks[i], &mut ahead, arena, results));
     });
 }
 

@@ -7,13 +7,12 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::call::{Call, Scratch};
 use super::known::Known;
 use super::pairs::{Pairs, blocks, stride};
 use super::score::Score;
 use crate::Real;
+use crate::parallel::numbers;
 use crate::simd::{Kernel, Lanes};
 use crate::view::{Columns, Panel, SharedRows};
 
@@ -39,8 +38,8 @@ pub(super) fn backward<T: Real, S: Score<T>>(
     let [of_destination, of_source] = call.score.widths();
     let kv_width = call.heads.kv_width();
     let incoming = call.edges.incoming();
-    let pieces = incoming.pieces.par_iter().enumerate();
-    pieces.for_each(|(piece, rows)| {
+    numbers(incoming.pieces.len(), &|piece| {
+        let rows = &incoming.pieces[piece];
         let edges = incoming.places(rows.start).start..incoming.places(rows.end - 1).end;
         // SAFETY: pieces share no row, and no edge.
         let destination = unsafe { gradients.destination.head(rows, 0, of_destination) };
@@ -62,7 +61,9 @@ pub(super) fn backward<T: Real, S: Score<T>>(
             bias,
         });
     });
-    call.edges.outgoing().pieces.par_iter().for_each(|rows| {
+    let pieces = call.edges.outgoing().pieces;
+    numbers(pieces.len(), &|i| {
+        let rows = &pieces[i];
         // SAFETY: pieces share no row.
         let source = unsafe { gradients.source.head(rows, 0, of_source) };
         // SAFETY: as above.

@@ -2,14 +2,13 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::call::{Call, Scratch};
 use super::pairs::{Pairs, blocks, stride};
 use super::score::Score;
 use super::softmax::Running;
 use crate::Real;
 use crate::attention::ln;
+use crate::parallel::numbers;
 use crate::simd::{Kernel, Lanes, map1};
 use crate::view::{Panel, SharedRows};
 
@@ -25,7 +24,8 @@ pub(super) struct Results<'a, T> {
 /// Computes all results.
 pub(super) fn forward<T: Real, S: Score<T>>(call: &Call<'_, T, S>, results: &Results<'_, T>) {
     let pieces = call.edges.incoming().pieces;
-    pieces.par_iter().for_each(|rows| {
+    numbers(pieces.len(), &|i| {
+        let rows = &pieces[i];
         let Call { heads, .. } = call;
         // SAFETY: pieces share no row.
         let y = unsafe { results.y.panel(rows.clone(), 0..heads.q_width()) };

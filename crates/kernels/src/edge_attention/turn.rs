@@ -2,11 +2,9 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use crate::Real;
 use crate::attention::{Direction, Turn};
-use crate::parallel::rows_mut;
+use crate::parallel::{numbers, rows_mut};
 use crate::simd::{Kernel, Lanes};
 use crate::view::{Columns, Panel, Rows};
 
@@ -64,7 +62,8 @@ pub(super) fn turn_back<T: Real>(
     head_dim: usize,
     turn: Turn<'_, T>,
 ) {
-    pieces.par_iter().for_each(|rows| {
+    numbers(pieces.len(), &|i| {
+        let rows = &pieces[i];
         // SAFETY: pieces share no row.
         let panel = unsafe { gradients.head(rows, 0, width) };
         T::dispatch(Back {

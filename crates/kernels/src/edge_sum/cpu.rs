@@ -2,10 +2,9 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use crate::Real;
 use crate::edges::Side;
+use crate::parallel::numbers;
 use crate::simd::{Kernel, Lanes, map2};
 use crate::view::{Panel, SharedRows};
 
@@ -13,7 +12,8 @@ use crate::view::{Panel, SharedRows};
 /// edges of each row.
 pub(super) fn sum<T: Real>(side: Side<'_>, weights: &[f32], x: &[T], d: usize, y: &mut [T]) {
     let y = SharedRows::new(y, d);
-    side.pieces.par_iter().for_each(|rows| {
+    numbers(side.pieces.len(), &|i| {
+        let rows = &side.pieces[i];
         // SAFETY: pieces share no row.
         let y = unsafe { y.panel(rows.clone(), 0..d) };
         T::dispatch(Piece {

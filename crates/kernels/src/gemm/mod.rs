@@ -16,9 +16,7 @@ mod tests;
 
 use std::mem::MaybeUninit;
 
-use rayon::prelude::*;
-
-use crate::parallel::rows_a_piece;
+use crate::parallel::{each, rows_a_piece};
 use crate::profile::{self, Shape};
 use crate::{Precision, Real};
 use avx512::Wide;
@@ -180,8 +178,7 @@ unsafe fn write<T: Real>(
 ///
 /// All of `dst` was written.
 unsafe fn finish<T: Real>(mut dst: Room<'_, T>, then: Then<'_, T>) {
-    let tasks = dst.tasks(rows_a_piece(dst.width));
-    tasks.into_par_iter().for_each(|task| {
+    each(dst.tasks(rows_a_piece(dst.width)), |_, task| {
         // SAFETY: the caller's promise.
         unsafe { task.finish(then) }
     });

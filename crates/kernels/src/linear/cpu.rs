@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use super::Sizes;
 use crate::gemm::{Mat, MatMut, gemm, product, product_beside, product_then};
-use crate::parallel::{rows_mut, rows_mut_with_sums, rows_new};
+use crate::parallel::{Pieces, numbers, rows_a_piece, rows_mut, rows_mut_with_sums, rows_new};
 use crate::simd::{Kernel, Lanes, map1, map2, write};
 use crate::{Activation, Precision, Real};
 
@@ -110,17 +110,18 @@ pub(super) fn activate_backward<T: Real>(
 
 /// Adds up the rows of `g` into `sums` (if that is not empty).
 pub(crate) fn column_sums<T: Real>(g: &[T], columns: usize, sums: &mut [T]) {
-    use rayon::prelude::*;
     if sums.is_empty() || g.is_empty() {
         return;
     }
-    let piece = crate::parallel::rows_a_piece(columns) * columns;
+    let piece = rows_a_piece(columns) * columns;
     let mut partial = vec![T::zero(); g.len().div_ceil(piece) * columns];
-    g.par_chunks(piece)
-        .zip(partial.par_chunks_mut(columns))
-        .for_each(|(rows, sums)| {
-            T::dispatch(SumRows { rows, sums });
-        });
+    let of_pieces = Pieces::of(&mut partial, columns);
+    numbers(of_pieces.n(), &|i| {
+        let rows = &g[i * piece..g.len().min((i + 1) * piece)];
+        // SAFETY: each number comes once.
+        let sums = unsafe { of_pieces.get(i) };
+        T::dispatch(SumRows { rows, sums });
+    });
     T::dispatch(SumRows {
         rows: &partial,
         sums,

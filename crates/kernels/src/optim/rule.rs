@@ -4,11 +4,9 @@
 //! multiply and add in separate roundings, as PyTorch does, so their bits are the
 //! same on every instruction set.
 
-use rayon::prelude::*;
-
 use super::Update;
 use crate::Real;
-use crate::parallel::GRAIN;
+use crate::parallel::{GRAIN, Pieces, numbers};
 use crate::simd::{Kernel, Lanes};
 
 /// Adam with decoupled weight decay; Loshchilov & Hutter 2017, algorithm 2
@@ -125,21 +123,38 @@ impl Rule {
         let [m] = &mut moments[..] else {
             unreachable!("a rule keeps one or two moments")
         };
-        let pieces = p.par_chunks_mut(GRAIN).zip(g.par_chunks(GRAIN));
-        let pieces = pieces.zip(m.par_chunks_mut(GRAIN));
+        assert!(p.len() == g.len() && p.len() == m.len());
+        let (p, m) = (Pieces::of(p, GRAIN), Pieces::of(m, GRAIN));
+        let piece = |i: usize| {
+            let g = &g[i * GRAIN..g.len().min((i + 1) * GRAIN)];
+            // SAFETY: each number comes once below.
+            let (p, m) = unsafe { (p.get(i), m.get(i)) };
+            (p, g, m)
+        };
         match (self, second) {
             (Self::AdamW(rule), Some(v)) => {
                 let step = rule.step(update);
-                let pieces = pieces.zip(v.par_chunks_mut(GRAIN));
-                pieces.for_each(|(((p, g), m), v)| f32::dispatch(AdamWPiece { step, p, g, m, v }));
+                let v = Pieces::of(v, GRAIN);
+                numbers(p.n(), &|i| {
+                    let (p, g, m) = piece(i);
+                    // SAFETY: each number comes once.
+                    let v = unsafe { v.get(i) };
+                    f32::dispatch(AdamWPiece { step, p, g, m, v });
+                });
             }
             (Self::Sgd(rule), _) => {
                 let step = rule.step(update);
-                pieces.for_each(|((p, g), m)| f32::dispatch(SgdPiece { step, p, g, m }));
+                numbers(p.n(), &|i| {
+                    let (p, g, m) = piece(i);
+                    f32::dispatch(SgdPiece { step, p, g, m });
+                });
             }
             (Self::Lion(rule), _) => {
                 let step = rule.step(update);
-                pieces.for_each(|((p, g), m)| f32::dispatch(LionPiece { step, p, g, m }));
+                numbers(p.n(), &|i| {
+                    let (p, g, m) = piece(i);
+                    f32::dispatch(LionPiece { step, p, g, m });
+                });
             }
             (Self::AdamW(_), None) => unreachable!("AdamW keeps two moments"),
         }

@@ -4,7 +4,7 @@ use candle_core::WithDType;
 
 use super::place::Places;
 use crate::Real;
-use crate::parallel::rows_mut;
+use crate::parallel::{Pieces, numbers, rows_a_piece, rows_mut};
 use crate::simd::write;
 
 /// `y` starts as zeros.
@@ -74,31 +74,30 @@ pub(super) fn max<T: Real>(
     y: &mut [T],
     taken: &mut [u32],
 ) {
-    use rayon::prelude::*;
     if y.is_empty() {
         return;
     }
-    let piece = crate::parallel::rows_a_piece(d);
-    y.par_chunks_mut(piece * d)
-        .zip(taken.par_chunks_mut(piece * d))
-        .enumerate()
-        .for_each(|(i, (y, taken))| {
-            let rows = y.chunks_exact_mut(d).zip(taken.chunks_exact_mut(d));
-            for (window, (y, taken)) in (i * piece..).zip(rows) {
-                let mut first = true;
-                places.rows_of(window, |tap, row| {
-                    let tap = tap as u32;
-                    let x = &x[row * d..(row + 1) * d];
-                    for ((y, taken), &x) in y.iter_mut().zip(taken.iter_mut()).zip(x) {
-                        // A NaN compares with nothing, itself included.
-                        if first || x > *y || x.partial_cmp(&x).is_none() {
-                            (*y, *taken) = (x, tap);
-                        }
+    let piece = rows_a_piece(d);
+    let (y, taken) = (Pieces::of(y, piece * d), Pieces::of(taken, piece * d));
+    numbers(y.n(), &|i| {
+        // SAFETY: each number comes once.
+        let (y, taken) = unsafe { (y.get(i), taken.get(i)) };
+        let rows = y.chunks_exact_mut(d).zip(taken.chunks_exact_mut(d));
+        for (window, (y, taken)) in (i * piece..).zip(rows) {
+            let mut first = true;
+            places.rows_of(window, |tap, row| {
+                let tap = tap as u32;
+                let x = &x[row * d..(row + 1) * d];
+                for ((y, taken), &x) in y.iter_mut().zip(taken.iter_mut()).zip(x) {
+                    // A NaN compares with nothing, itself included.
+                    if first || x > *y || x.partial_cmp(&x).is_none() {
+                        (*y, *taken) = (x, tap);
                     }
-                    first = false;
-                });
-            }
-        });
+                }
+                first = false;
+            });
+        }
+    });
 }
 
 /// `dx` starts as zeros.

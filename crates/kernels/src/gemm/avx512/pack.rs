@@ -3,8 +3,6 @@
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
-use rayon::prelude::*;
-
 use super::Words;
 use super::rows::STRETCH;
 use super::tile::COLUMNS;
@@ -12,6 +10,7 @@ use super::turn::{LANES, transposed};
 use super::word::Word;
 use crate::gemm::matrix::Mat;
 use crate::gemm::room::written;
+use crate::parallel::each;
 
 impl<W: Word> Words<W> {
     /// Packs all of `b` into `room`: stretches of the sum one after the other, in each of
@@ -20,24 +19,25 @@ impl<W: Word> Words<W> {
     pub(super) fn pack<'a>(self, b: Mat<'_, f32>, room: &'a mut [MaybeUninit<W>]) -> &'a [W] {
         let columns = b.cols.next_multiple_of(LANES);
         assert!(room.len() == columns * b.rows.div_ceil(W::TERMS));
-        room.par_chunks_mut(STRETCH * columns)
-            .enumerate()
-            .for_each(|(stretch, room)| {
-                let words = room.len() / columns;
-                let from = stretch * STRETCH * W::TERMS;
-                let terms = from..b.rows.min(from + words * W::TERMS);
-                room.par_chunks_mut(COLUMNS * words)
-                    .enumerate()
-                    .for_each(|(panel, room)| {
-                        let column = panel * COLUMNS;
-                        let b = b.part(terms.clone(), column..b.cols.min(column + COLUMNS));
-                        if b.col_stride == 1 {
-                            self.write_across(b.t(), room, b.cols.next_multiple_of(LANES));
-                        } else {
-                            self.turn(b, room);
-                        }
-                    });
-            });
+        let stretches = room.chunks_mut(STRETCH * columns).enumerate();
+        let panels = stretches.flat_map(|(stretch, room)| {
+            let words = room.len() / columns;
+            let from = stretch * STRETCH * W::TERMS;
+            let terms = from..b.rows.min(from + words * W::TERMS);
+            let panels = room.chunks_mut(COLUMNS * words).enumerate();
+            panels.map(move |(panel, room)| {
+                let column = panel * COLUMNS;
+                let columns = column..b.cols.min(column + COLUMNS);
+                (b.part(terms.clone(), columns), room)
+            })
+        });
+        each(panels, |_, (b, room)| {
+            if b.col_stride == 1 {
+                self.write_across(b.t(), room, b.cols.next_multiple_of(LANES));
+            } else {
+                self.turn(b, room);
+            }
+        });
         // SAFETY: panels were packed into all of it.
         unsafe { written(room) }
     }

@@ -5,8 +5,6 @@
 
 use std::mem::MaybeUninit;
 
-use rayon::prelude::*;
-
 use super::ahead::{Ahead, Region};
 use super::as_words::{Layout, Lies};
 use super::tile::{COLUMNS, ROWS, Tile};
@@ -15,6 +13,7 @@ use super::word::Word;
 use super::{Words, rows_a_task};
 use crate::gemm::matrix::Mat;
 use crate::gemm::room::{Room, Then};
+use crate::parallel::each;
 
 /// Words of the sum for which a panel is packed: it is then 64 KiB, of which a tile reads
 /// four lines at a time.
@@ -57,8 +56,7 @@ impl<W: Word> Words<W> {
                 let packed = self.pack(b, &mut room.spare_capacity_mut()[..len]);
                 let last = column + columns >= n && terms.end == k;
                 let add = dst.accumulate || term > 0;
-                let tasks = dst.tasks(rows);
-                tasks.into_par_iter().for_each(|task| {
+                each(dst.tasks(rows), |_, task| {
                     let these = task.first..m.min(task.first + rows);
                     let a = a.part(these, terms.clone());
                     let sides = task.sides.get(column..).unwrap_or_default();

@@ -5,8 +5,6 @@
 //! both matrices at a time, which its second cache holds while every tile adds to what is
 //! there; memory is asked for those that come next meanwhile. Nothing is packed into panels.
 
-use rayon::prelude::*;
-
 use super::ahead::{Ahead, Region};
 use super::as_words::{Layout, Lies};
 use super::tile::{COLUMNS, ROWS, Tile};
@@ -15,6 +13,7 @@ use super::word::Word;
 use super::{Words, rows_a_task};
 use crate::gemm::matrix::Mat;
 use crate::gemm::room::{Room, Then};
+use crate::parallel::each;
 
 /// Words of both matrices that a task goes over at one time, 320 KiB of them: with those
 /// that come next and its part of the result, its second cache holds them.
@@ -47,7 +46,7 @@ impl<W: Word> Words<W> {
         // By the shape alone: the bits of a sum depend on where it is cut.
         let most = m.min(MOST_PANELS * ROWS) + n.min(MOST_COLUMNS);
         let terms = (BLOCK / most).clamp(FEWEST_WORDS, MOST_WORDS) * W::TERMS;
-        dst.tasks(rows).into_par_iter().for_each(|task| {
+        each(dst.tasks(rows), |_, task| {
             let a = a.part(task.first..m.min(task.first + rows), 0..k);
             for column in (0..n).step_by(MOST_COLUMNS) {
                 let b = b.part(0..k, column..n.min(column + MOST_COLUMNS));
