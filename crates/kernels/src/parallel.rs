@@ -30,11 +30,7 @@ pub(crate) fn rows_mut<T: Real>(y: &mut [T], width: usize, work: impl Fn(usize, 
         work(0, y);
         return;
     }
-    let y = Pieces::of(y, rows * width);
-    numbers(y.n(), &|i| {
-        // SAFETY: each number comes once.
-        work(i * rows, unsafe { y.get(i) });
-    });
+    each_piece(Pieces::of(y, rows * width), |i, y| work(i * rows, y));
 }
 
 /// As [`rows_mut`]; each piece also gets the elements of `side` that belong to
@@ -49,12 +45,8 @@ pub(crate) fn rows_mut_with<T: Real, S: Send>(
         return;
     }
     let rows = rows_a_piece(width);
-    let (y, side) = (Pieces::of(y, rows * width), Pieces::of(side, rows));
-    numbers(y.n(), &|i| {
-        // SAFETY: each number comes once.
-        let (y, side) = unsafe { (y.get(i), side.get(i)) };
-        work(i * rows, y, side);
-    });
+    let both = (Pieces::of(y, rows * width), Pieces::of(side, rows));
+    each_piece(both, |i, (y, side)| work(i * rows, y, side));
 }
 
 /// Calls `work(first_element, elements)` on consecutive pieces of `y`. Pieces
@@ -99,13 +91,8 @@ pub(crate) fn rows_mut_with_sums<T: Real>(
     let rows = rows_a_piece(width);
     let piece_len = rows * width.max(1);
     let mut partial = vec![T::zero(); y.len().div_ceil(piece_len) * total.len()];
-    let (y, sums) = (
-        Pieces::of(y, piece_len),
-        Pieces::of(&mut partial, total.len()),
-    );
-    numbers(y.n(), &|i| {
-        // SAFETY: each number comes once.
-        let (y, sums) = unsafe { (y.get(i), sums.get(i)) };
+    let sums = Pieces::of(&mut partial, total.len());
+    each_piece((Pieces::of(y, piece_len), sums), |i, (y, sums)| {
         work(i * rows, y, sums);
     });
     for sums in partial.chunks_exact(total.len()) {
@@ -131,10 +118,7 @@ fn pieces_new<T: Real, S: Send>(
     }
     assert!(width > 0);
     let room = Pieces::of(&mut made.spare_capacity_mut()[..len], rows * width);
-    let side = Pieces::of(side, rows);
-    numbers(room.n(), &|i| {
-        // SAFETY: each number comes once.
-        let (room, side) = unsafe { (room.get(i), side.get(i)) };
+    each_piece((room, Pieces::of(side, rows)), |i, (room, side)| {
         work(i * rows, zeroed(room), side);
     });
     // SAFETY: there is room for `len` values, and every piece of them was zeroed.
@@ -155,6 +139,7 @@ pub(crate) struct Pieces<'a, T> {
 unsafe impl<T: Send> Sync for Pieces<'_, T> {}
 
 impl<'a, T> Pieces<'a, T> {
+    /// Those of `all`, each `length` long.
     pub(crate) fn of(all: &'a mut [T], length: usize) -> Self {
         assert!(length > 0 || all.is_empty());
         Self {
@@ -164,24 +149,56 @@ impl<'a, T> Pieces<'a, T> {
             all: PhantomData,
         }
     }
+}
 
-    /// How many there are.
-    pub(crate) fn n(&self) -> usize {
-        self.len.div_ceil(self.length.max(1))
-    }
+/// What is worked on in pieces: slices, or several of them side by side.
+pub(crate) trait Cut: Sync {
+    type Piece;
+
+    /// How many pieces there are; of several slices, how many of the first.
+    fn n(&self) -> usize;
 
     /// Piece `i`; empty past the last.
     ///
     /// # Safety
     ///
     /// Nobody else has this piece.
-    pub(crate) unsafe fn get(&self, i: usize) -> &'a mut [T] {
+    unsafe fn get(&self, i: usize) -> Self::Piece;
+}
+
+impl<'a, T: Send> Cut for Pieces<'a, T> {
+    type Piece = &'a mut [T];
+
+    fn n(&self) -> usize {
+        self.len.div_ceil(self.length.max(1))
+    }
+
+    unsafe fn get(&self, i: usize) -> &'a mut [T] {
         let first = (i * self.length).min(self.len);
         let len = self.length.min(self.len - first);
         // SAFETY: it lies inside the slice, which nobody else reads or writes; nobody has this
         // part of it, by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(first), len) }
     }
+}
+
+impl<A: Cut, B: Cut> Cut for (A, B) {
+    type Piece = (A::Piece, B::Piece);
+
+    fn n(&self) -> usize {
+        self.0.n()
+    }
+
+    unsafe fn get(&self, i: usize) -> Self::Piece {
+        // SAFETY: the caller's promise.
+        unsafe { (self.0.get(i), self.1.get(i)) }
+    }
+}
+
+/// Calls `work` with the number of each piece and the piece, on all threads.
+pub(crate) fn each_piece<C: Cut>(cut: C, work: impl Fn(usize, C::Piece) + Sync) {
+    // SAFETY: each number comes once, and whoever made the cut lent all of it.
+    numbers(cut.n(), &|i| work(i, unsafe { cut.get(i) }));
 }
 
 /// Fills `room` with zeros.
@@ -208,7 +225,7 @@ pub(crate) fn each<I: Send>(items: impl IntoIterator<Item = I>, work: impl Fn(us
 /// Calls `work` with each number below `n`, once, on all threads.
 ///
 /// A parallel iterator over pieces would do the same, but is compiled anew for each kind of
-/// piece and of work, half a megabyte in all; this is compiled once.
+/// piece and of work, some 670 kB in all; this is compiled once.
 pub(crate) fn numbers(n: usize, work: &(dyn Fn(usize) + Sync)) {
     (0..n).into_par_iter().for_each(work);
 }
@@ -251,13 +268,22 @@ mod tests {
     #[test]
     fn pieces_are_those_of_the_slice() {
         let mut all: Vec<usize> = (0..10).collect();
-        let pieces = Pieces::of(&mut all, 4);
-        // SAFETY: each is taken once.
-        let taken = (0..4).map(|i| unsafe { pieces.get(i) }.to_vec());
-        let want = [vec![0, 1, 2, 3], vec![4, 5, 6, 7], vec![8, 9], vec![]];
-        assert_eq!(taken.collect::<Vec<_>>(), want);
-        assert_eq!(pieces.n(), 3);
-        assert_eq!(Pieces::of(&mut [0; 0], 0).n(), 0);
+        let mut fewer: Vec<usize> = (20..23).collect();
+        let seen = Mutex::new(Vec::new());
+        let both = (Pieces::of(&mut all, 4), Pieces::of(&mut fewer, 2));
+        each_piece(both, |i, (all, fewer)| {
+            let both = (i, all.to_vec(), fewer.to_vec());
+            seen.lock().expect("no thread panics").push(both);
+        });
+        let mut seen = seen.into_inner().expect("no thread panics");
+        seen.sort_unstable();
+        let want = [
+            (0, vec![0, 1, 2, 3], vec![20, 21]),
+            (1, vec![4, 5, 6, 7], vec![22]),
+            (2, vec![8, 9], vec![]),
+        ];
+        assert_eq!(seen, want);
+        each_piece(Pieces::of(&mut [0; 0], 0), |_, _| panic!("there is none"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The loops of `embedding` on slices.
 
 use crate::Real;
-use crate::parallel::{Pieces, numbers, rows_a_piece, rows_mut};
+use crate::parallel::{Pieces, each_piece, rows_a_piece, rows_mut};
 use crate::simd::write;
 
 /// Row `ids[i]` of `table` into row `i` of `y`.
@@ -70,10 +70,7 @@ pub(super) fn scatter<T: Real>(
     }
     let row_of = |place: u32| &dy[place as usize * d..][..d];
     let rows = rows_a_piece(d).min(places.rows().div_ceil(PIECES)).max(1);
-    let pieces = Pieces::of(dtable, rows * d);
-    numbers(pieces.n(), &|piece| {
-        // SAFETY: each number comes once.
-        let dtable = unsafe { pieces.get(piece) };
+    each_piece(Pieces::of(dtable, rows * d), |piece, dtable| {
         let mut sum = vec![T::zero(); d];
         for (i, into) in dtable.chunks_exact_mut(d).enumerate() {
             match places.of(piece * rows + i) {

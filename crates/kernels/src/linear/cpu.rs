@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use super::Sizes;
 use crate::gemm::{Mat, MatMut, gemm, product, product_beside, product_then};
-use crate::parallel::{Pieces, numbers, rows_a_piece, rows_mut, rows_mut_with_sums, rows_new};
+use crate::parallel::{Pieces, each_piece, rows_a_piece, rows_mut, rows_mut_with_sums, rows_new};
 use crate::simd::{Kernel, Lanes, map1, map2, write};
 use crate::{Activation, Precision, Real};
 
@@ -115,11 +115,8 @@ pub(crate) fn column_sums<T: Real>(g: &[T], columns: usize, sums: &mut [T]) {
     }
     let piece = rows_a_piece(columns) * columns;
     let mut partial = vec![T::zero(); g.len().div_ceil(piece) * columns];
-    let of_pieces = Pieces::of(&mut partial, columns);
-    numbers(of_pieces.n(), &|i| {
+    each_piece(Pieces::of(&mut partial, columns), |i, sums| {
         let rows = &g[i * piece..g.len().min((i + 1) * piece)];
-        // SAFETY: each number comes once.
-        let sums = unsafe { of_pieces.get(i) };
         T::dispatch(SumRows { rows, sums });
     });
     T::dispatch(SumRows {

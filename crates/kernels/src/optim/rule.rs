@@ -6,7 +6,7 @@
 
 use super::Update;
 use crate::Real;
-use crate::parallel::{GRAIN, Pieces, numbers};
+use crate::parallel::{GRAIN, Pieces, each_piece};
 use crate::simd::{Kernel, Lanes};
 
 /// Adam with decoupled weight decay; Loshchilov & Hutter 2017, algorithm 2
@@ -124,35 +124,27 @@ impl Rule {
             unreachable!("a rule keeps one or two moments")
         };
         assert!(p.len() == g.len() && p.len() == m.len());
-        let (p, m) = (Pieces::of(p, GRAIN), Pieces::of(m, GRAIN));
-        let piece = |i: usize| {
-            let g = &g[i * GRAIN..g.len().min((i + 1) * GRAIN)];
-            // SAFETY: each number comes once below.
-            let (p, m) = unsafe { (p.get(i), m.get(i)) };
-            (p, g, m)
-        };
+        let pieces = (Pieces::of(p, GRAIN), Pieces::of(m, GRAIN));
+        let of_g = |i: usize| &g[i * GRAIN..g.len().min((i + 1) * GRAIN)];
         match (self, second) {
             (Self::AdamW(rule), Some(v)) => {
                 let step = rule.step(update);
-                let v = Pieces::of(v, GRAIN);
-                numbers(p.n(), &|i| {
-                    let (p, g, m) = piece(i);
-                    // SAFETY: each number comes once.
-                    let v = unsafe { v.get(i) };
+                each_piece((pieces, Pieces::of(v, GRAIN)), |i, ((p, m), v)| {
+                    let g = of_g(i);
                     f32::dispatch(AdamWPiece { step, p, g, m, v });
                 });
             }
             (Self::Sgd(rule), _) => {
                 let step = rule.step(update);
-                numbers(p.n(), &|i| {
-                    let (p, g, m) = piece(i);
+                each_piece(pieces, |i, (p, m)| {
+                    let g = of_g(i);
                     f32::dispatch(SgdPiece { step, p, g, m });
                 });
             }
             (Self::Lion(rule), _) => {
                 let step = rule.step(update);
-                numbers(p.n(), &|i| {
-                    let (p, g, m) = piece(i);
+                each_piece(pieces, |i, (p, m)| {
+                    let g = of_g(i);
                     f32::dispatch(LionPiece { step, p, g, m });
                 });
             }

@@ -4,7 +4,7 @@ use candle_core::WithDType;
 
 use super::place::Places;
 use crate::Real;
-use crate::parallel::{Pieces, numbers, rows_a_piece, rows_mut};
+use crate::parallel::{Pieces, each_piece, rows_a_piece, rows_mut};
 use crate::simd::write;
 
 /// `y` starts as zeros.
@@ -78,10 +78,8 @@ pub(super) fn max<T: Real>(
         return;
     }
     let piece = rows_a_piece(d);
-    let (y, taken) = (Pieces::of(y, piece * d), Pieces::of(taken, piece * d));
-    numbers(y.n(), &|i| {
-        // SAFETY: each number comes once.
-        let (y, taken) = unsafe { (y.get(i), taken.get(i)) };
+    let both = (Pieces::of(y, piece * d), Pieces::of(taken, piece * d));
+    each_piece(both, |i, (y, taken)| {
         let rows = y.chunks_exact_mut(d).zip(taken.chunks_exact_mut(d));
         for (window, (y, taken)) in (i * piece..).zip(rows) {
             let mut first = true;
